@@ -1,0 +1,185 @@
+//! Message to records, by the schema's generated reader, with limits on what a message can make it do.
+
+use super::wire::{APPLICATION_NAMES, SAMPLE_RATE_SCALE};
+use super::{MESSAGE_WORDS_MAX, is_icmp};
+use crate::chf_capnp::{c_h_f, custom, packed_c_h_f};
+use crate::columns::{self, Custom};
+use crate::error::Error;
+use crate::record::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};
+use capnp::message::ReaderOptions;
+use std::fmt::Display;
+use std::net::IpAddr;
+
+/// No message can hold more records: what it may unpack to divided by the size of an empty one.
+const RECORDS_DECODED_MAX: usize = MESSAGE_WORDS_MAX / super::wire::CHF_WORDS;
+
+/// Deepest pointer chain: message, record, custom column, its text. One to spare.
+const NESTING_MAX: i32 = 5;
+
+/// Decodes one packed message.
+///
+/// Every slice of bytes is a valid argument. A record's values that [`FlowRecord`] has no room for, such as a
+/// protocol number above 255, are an error; custom columns of other senders are skipped. A record without an
+/// end time ended when it started if the message does not know of end times, and without an end reason it
+/// counts as idle.
+pub fn decode(bytes: &[u8]) -> Result<Vec<FlowRecord>, Error> {
+    let mut rest = bytes;
+    let options =
+        ReaderOptions { traversal_limit_in_words: Some(MESSAGE_WORDS_MAX), nesting_limit: NESTING_MAX };
+    let message = capnp::serialize_packed::read_message(&mut rest, options).map_err(malformed)?;
+    if !rest.is_empty() {
+        return Err(Error::malformed(format!("{} bytes follow the message", rest.len())));
+    }
+    let root: packed_c_h_f::Reader<'_> = message.get_root().map_err(malformed)?;
+    let structs = root.get_msgs().map_err(malformed)?;
+    if structs.len() as usize > RECORDS_DECODED_MAX {
+        return Err(Error::malformed(format!("it claims {} records", structs.len())));
+    }
+    let mut known = KnownColumns::default();
+    let mut records = Vec::with_capacity(structs.len() as usize);
+    for (index, chf) in structs.iter().enumerate() {
+        if chf.get_app_protocol() == APPLICATION_NAMES {
+            known.learn(chf).map_err(malformed)?;
+            continue;
+        }
+        let record = read_record(chf, &known)
+            .map_err(|Invalid(what)| Error::malformed(format!("record {index}: {what}")))?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// What is wrong with a record.
+struct Invalid(String);
+
+impl From<capnp::Error> for Invalid {
+    fn from(error: capnp::Error) -> Invalid {
+        Invalid(error.to_string())
+    }
+}
+
+fn malformed(error: impl Display) -> Error {
+    Error::malformed(error.to_string())
+}
+
+/// The custom columns that a message has and that are known here, by the message's ids.
+#[derive(Default)]
+struct KnownColumns(Vec<(u32, &'static Custom)>);
+
+impl KnownColumns {
+    /// Takes the ids from a record that names columns.
+    fn learn(&mut self, chf: c_h_f::Reader<'_>) -> capnp::Result<()> {
+        for custom in chf.get_custom()? {
+            let custom::value::StrVal(name) = custom.get_value().which()? else {
+                continue;
+            };
+            let name = name?;
+            let known = columns::customs().find(|(_, custom)| custom.name.as_bytes() == name.as_bytes());
+            let Some((_, known)) = known else {
+                continue;
+            };
+            if self.0.len() < columns::CUSTOMS {
+                self.0.push((custom.get_id(), known));
+            }
+        }
+        Ok(())
+    }
+
+    fn find(&self, id: u32) -> Option<&'static Custom> {
+        self.0.iter().find(|(known, _)| *known == id).map(|(_, custom)| *custom)
+    }
+}
+
+fn read_record(chf: c_h_f::Reader<'_>, known: &KnownColumns) -> Result<FlowRecord, Invalid> {
+    let start_ns = chf.get_timestamp_nano() as u64;
+    let protocol = fit(chf.get_protocol(), "protocol")?;
+    let (ports, icmp) = read_ports(chf, protocol)?;
+    let mut record = FlowRecord {
+        start_ns,
+        // Who names no columns does not know of end times.
+        end_ns: if known.0.is_empty() { start_ns } else { 0 },
+        source: Endpoint {
+            address: read_address(chf.get_ipv4_src_addr(), chf.get_ipv6_src_addr()?)?,
+            port: ports.0,
+            mac: MacAddress::from_integer(chf.get_src_eth_mac()),
+        },
+        destination: Endpoint {
+            address: read_address(chf.get_ipv4_dst_addr(), chf.get_ipv6_dst_addr()?)?,
+            port: ports.1,
+            mac: MacAddress::from_integer(chf.get_dst_eth_mac()),
+        },
+        protocol,
+        icmp,
+        forward: DirectionCounters {
+            packets: chf.get_in_pkts(),
+            bytes: chf.get_in_bytes(),
+            vlan: fit(chf.get_vlan_in(), "vlanIn")?,
+            ..DirectionCounters::default()
+        },
+        reverse: DirectionCounters {
+            packets: chf.get_out_pkts(),
+            bytes: chf.get_out_bytes(),
+            vlan: fit(chf.get_vlan_out(), "vlanOut")?,
+            ..DirectionCounters::default()
+        },
+        end_reason: EndReason::IdleTimeout,
+        sample_rate: read_sample_rate(chf),
+    };
+    read_customs(chf, known, &mut record)?;
+    Ok(record)
+}
+
+fn read_ports(chf: c_h_f::Reader<'_>, protocol: u8) -> Result<((u16, u16), IcmpKind), Invalid> {
+    let source = fit(chf.get_l4_src_port(), "l4SrcPort")?;
+    let destination: u16 = fit(chf.get_l4_dst_port(), "l4DstPort")?;
+    if !is_icmp(protocol) {
+        return Ok(((source, destination), IcmpKind::default()));
+    }
+    let [kind, code] = destination.to_be_bytes();
+    Ok(((0, 0), IcmpKind { kind, code }))
+}
+
+/// The IPv6 address if there is one, else the IPv4 address.
+fn read_address(v4: u32, v6: &[u8]) -> Result<IpAddr, Invalid> {
+    if v6.is_empty() {
+        return Ok(IpAddr::from(v4.to_be_bytes()));
+    }
+    let octets: [u8; 16] =
+        v6.try_into().map_err(|_| Invalid(format!("an IPv6 address of {} bytes", v6.len())))?;
+    Ok(IpAddr::from(octets))
+}
+
+/// One in so many flows. A rate of another sender that is below 1 after scaling back counts as 1.
+fn read_sample_rate(chf: c_h_f::Reader<'_>) -> u32 {
+    let rate = chf.get_sample_rate();
+    if !chf.get_sample_adj() || rate == 0 {
+        return rate;
+    }
+    (rate / SAMPLE_RATE_SCALE).max(1)
+}
+
+fn read_customs(
+    chf: c_h_f::Reader<'_>,
+    known: &KnownColumns,
+    record: &mut FlowRecord,
+) -> Result<(), Invalid> {
+    for received in chf.get_custom()? {
+        let Some(custom) = known.find(received.get_id()) else {
+            continue;
+        };
+        let number = match received.get_value().which() {
+            Ok(custom::value::Uint8Val(value)) => u64::from(value),
+            Ok(custom::value::Uint16Val(value)) => u64::from(value),
+            Ok(custom::value::Uint32Val(value)) => u64::from(value),
+            Ok(custom::value::Uint64Val(value)) => value,
+            _ => return Err(Invalid(format!("{} is not an unsigned number", custom.name))),
+        };
+        (custom.set)(record, number)
+            .ok_or_else(|| Invalid(format!("{} cannot be {number}", custom.name)))?;
+    }
+    Ok(())
+}
+
+fn fit<T: TryFrom<u32>>(number: u32, field: &str) -> Result<T, Invalid> {
+    T::try_from(number).map_err(|_| Invalid(format!("{field} cannot be {number}")))
+}

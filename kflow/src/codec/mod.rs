@@ -1,0 +1,34 @@
+//! Records to flow messages and back: the only module that knows Cap'n Proto.
+//!
+//! A message is one `PackedCHF` of `schema/chf.capnp` in a single segment, in Cap'n Proto's packed encoding.
+//! One record is one `CHF`. What the source sent is in the `in…` counters and what the destination answered
+//! in the `out…` ones; columns that the schema has no field for travel as custom columns. The first `CHF` of a
+//! message is no flow: its application number is 101 and its custom columns are texts, the names of the ids
+//! that the other records use. `COLUMNS.md` lists all columns.
+//!
+//! Decoding what was encoded gives the same records, provided that they keep to the record's own rules: ports
+//! are zero for ICMP and ICMPv6, the ICMP kind is zero for everything else.
+
+mod decode;
+mod encode;
+mod packing;
+mod wire;
+
+pub use decode::decode;
+pub use encode::Encoder;
+
+/// The most records that one message may hold.
+pub const RECORDS_MAX: usize = 1 << 16;
+
+/// No packed message is larger.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// What a message may unpack to. Readers of other projects have the same limit.
+const MESSAGE_WORDS_MAX: usize = (64 << 20) / 8;
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+fn is_icmp(protocol: u8) -> bool {
+    matches!(protocol, ICMP | ICMPV6)
+}

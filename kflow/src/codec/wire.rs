@@ -1,0 +1,54 @@
+//! Words of a Cap'n Proto message (its encoding specification) and the numbers of the flow schema.
+//!
+//! Sizes follow from `schema/chf.capnp`; the tests compare them with the generated code's.
+
+/// `CHF`: 29 data words, 14 pointers.
+pub(super) const CHF_DATA_WORDS: usize = 29;
+pub(super) const CHF_POINTERS: usize = 14;
+pub(super) const CHF_WORDS: usize = CHF_DATA_WORDS + CHF_POINTERS;
+
+/// `Custom`: id and small values in the first data word, discriminant in the second, 64-bit values in the
+/// third, a pointer.
+pub(super) const CUSTOM_DATA_WORDS: usize = 3;
+pub(super) const CUSTOM_POINTERS: usize = 1;
+pub(super) const CUSTOM_WORDS: usize = CUSTOM_DATA_WORDS + CUSTOM_POINTERS;
+
+/// What `appProtocol` is when a message says nothing; values travel as the difference (XOR) to it.
+pub(super) const APPLICATION_DEFAULT: u32 = 0xFFFF_FFFF;
+pub(super) const APPLICATION_NONE: u32 = 0;
+/// The application number of the record that names custom columns.
+pub(super) const APPLICATION_NAMES: u32 = 101;
+
+/// `sampleRate` is the rate times this where `sampleAdj` is set, which is bit 33 of its data word.
+pub(super) const SAMPLE_RATE_SCALE: u32 = 100;
+pub(super) const SAMPLE_RATE_IS_SCALED: u64 = 1 << 33;
+
+/// Members of a custom column's value union that are used here, by discriminant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    U32 = 0,
+    Text = 2,
+    U64 = 3,
+    U16 = 5,
+    U8 = 6,
+}
+
+/// A pointer to a struct, `offset` words after the pointer's end.
+pub(super) const fn struct_pointer(offset: usize, data_words: usize, pointers: usize) -> u64 {
+    (offset as u64) << 2 | (data_words as u64) << 32 | (pointers as u64) << 48
+}
+
+/// A pointer to a list of structs that take `words` words without their tag.
+pub(super) const fn composite_list_pointer(offset: usize, words: usize) -> u64 {
+    (offset as u64) << 2 | 1 | 7 << 32 | (words as u64) << 35
+}
+
+/// A pointer to a list of bytes.
+pub(super) const fn byte_list_pointer(offset: usize, bytes: usize) -> u64 {
+    (offset as u64) << 2 | 1 | 2 << 32 | (bytes as u64) << 35
+}
+
+/// The word before a list of structs. It is made like a pointer, with the number of structs for an offset.
+pub(super) const fn composite_tag(structs: usize, data_words: usize, pointers: usize) -> u64 {
+    struct_pointer(structs, data_words, pointers)
+}

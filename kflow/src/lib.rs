@@ -1,0 +1,30 @@
+//! kflow: the flow record and the ways it travels.
+//!
+//! # The life of a record
+//!
+//! 1. A sensor fills a [`FlowRecord`] and hands it over in a batch ([`record`]).
+//! 2. A [`Sink`] takes the batch: a directory of flow files, a single file or JSON lines ([`sink`]).
+//! 3. For a flow file the batch becomes one packed message ([`codec`]), which is appended with its length in
+//!    front ([`file`]).
+//! 4. A reader takes the messages out of the file and the records out of the messages, the same as they were
+//!    at the start ([`file::FileReader`]).
+//! 5. They are printed as JSON or CSV, column by column of one table ([`columns`], [`text`]).
+//!
+//! Nothing here reads a clock: time comes with the records.
+
+pub mod codec;
+pub mod columns;
+pub mod error;
+pub mod record;
+
+#[rustfmt::skip]
+#[expect(
+    clippy::all,
+    dead_code,
+    missing_debug_implementations,
+    reason = "written by capnpc from schema/chf.capnp; compared with a fresh one by a test"
+)]
+mod chf_capnp;
+
+pub use error::Error;
+pub use record::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};

@@ -1,0 +1,197 @@
+//! The contract between the XDP program and userspace: plain structs, map names, and the flow hash that both
+//! sides must compute alike. No code of either side lives here.
+//!
+//! The program (`main.rs`, built for `bpfel-unknown-none`) treats each frame in this order:
+//!
+//! 1. parse Ethernet, up to two VLAN tags, IPv4 or IPv6 with extension headers, ports;
+//! 2. filter by prefixes, ports and protocols (maps that userspace rewrites while the program runs);
+//! 3. sample one flow in N by the flow hash, so that whole conversations survive;
+//! 4. stamp parse result and hash before the frame;
+//! 5. steer to the socket of the worker that the flow hash names;
+//! 6. count packets and bytes by verdict and class, per CPU.
+//!
+//! A frame it cannot parse is steered to the first worker: userspace decides what it is.
+#![no_std]
+
+pub mod hash;
+
+use core::mem::size_of;
+
+/// Map and program names as userspace looks them up.
+pub mod names {
+    pub const PROGRAM: &str = "sensor";
+    /// The same program, marked as able to take multi-buffer (jumbo) frames.
+    pub const PROGRAM_FRAGS: &str = "sensor_frags";
+    pub const SETTINGS: &str = "SETTINGS";
+    pub const COUNTERS: &str = "COUNTERS";
+    pub const SOCKETS: &str = "SOCKETS";
+    pub const PREFIXES_V4: &str = "PREFIXES_V4";
+    pub const PREFIXES_V6: &str = "PREFIXES_V6";
+    pub const PORTS: &str = "PORTS";
+    pub const PROTOCOLS: &str = "PROTOCOLS";
+}
+
+/// Entries of the socket map: receive queues times workers at most.
+pub const SOCKETS_MAX: u32 = 1024;
+/// Prefixes of each family that a filter can hold.
+pub const PREFIXES_MAX: u32 = 4096;
+
+/// What userspace tells the program; one entry, rewritten as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    pub hash_key: hash::HashKey,
+    /// Sockets of one queue. The socket of a frame is `queue * sockets_per_queue + worker`.
+    pub sockets_per_queue: u32,
+    /// One in this many flows is steered to userspace; 0 and 1 mean all.
+    pub sample_rate: u32,
+    /// OR of the `settings_flags`.
+    pub flags: u32,
+    pub reserved: u32,
+}
+
+pub mod settings_flags {
+    /// Stamp each frame with `bpf_ktime_get_ns` (29 to 48 ns a packet).
+    pub const STAMP_TIME: u32 = 1 << 0;
+    /// Some prefix, port or protocol is in the filter maps.
+    pub const FILTER: u32 = 1 << 1;
+    /// Only addresses under an included prefix pass.
+    pub const INCLUDE_PREFIXES: u32 = 1 << 2;
+    /// Only included ports pass.
+    pub const INCLUDE_PORTS: u32 = 1 << 3;
+    /// Only included protocols pass.
+    pub const INCLUDE_PROTOCOLS: u32 = 1 << 4;
+}
+
+/// Value of an entry in the filter maps; zero is "not named".
+pub mod filter_rule {
+    pub const NOT_NAMED: u8 = 0;
+    pub const INCLUDE: u8 = 1;
+    pub const EXCLUDE: u8 = 2;
+}
+
+/// Written before the frame (XDP metadata) and read by the worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Stamp {
+    /// The symmetric flow hash; meaningless unless `class` is that of a parsed IP packet.
+    pub hash: u64,
+    /// `CLOCK_MONOTONIC` nanoseconds, zero unless `STAMP_TIME` is set.
+    pub time_ns: u64,
+    /// A `Class`.
+    pub class: u32,
+    /// [`STAMP_MAGIC`]: tells a stamped frame from one of a driver without metadata support.
+    pub magic: u32,
+}
+
+pub const STAMP_MAGIC: u32 = 0x5354_4d50;
+
+/// One cell of the per-CPU counter array.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Counter {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+const _: () = assert!(size_of::<Settings>() == 32);
+const _: () = assert!(size_of::<Stamp>() == 24);
+const _: () = assert!(size_of::<Counter>() == 16);
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Verdict {
+    /// Redirected to an AF_XDP socket.
+    Redirected = 0,
+    /// Dropped because the filter says so.
+    Filtered = 1,
+    /// Dropped because its flow is not in the sample.
+    SampledOut = 2,
+    /// Dropped because no socket takes this queue.
+    NoSocket = 3,
+}
+
+/// Protocol class of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Class {
+    Ipv4Tcp = 0,
+    Ipv4Udp = 1,
+    Ipv4Icmp = 2,
+    Ipv4Other = 3,
+    Ipv4Fragment = 4,
+    Ipv6Tcp = 5,
+    Ipv6Udp = 6,
+    Ipv6Icmp = 7,
+    Ipv6Other = 8,
+    Ipv6Fragment = 9,
+    Arp = 10,
+    /// Neither IP nor ARP.
+    OtherLink = 11,
+    /// Shorter or odder than its own headers say, or nested deeper than the program looks.
+    Unparsed = 12,
+}
+
+impl Verdict {
+    pub const ALL: [Verdict; 4] =
+        [Verdict::Redirected, Verdict::Filtered, Verdict::SampledOut, Verdict::NoSocket];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Redirected => "redirected",
+            Verdict::Filtered => "filtered",
+            Verdict::SampledOut => "sampled_out",
+            Verdict::NoSocket => "no_socket",
+        }
+    }
+}
+
+impl Class {
+    pub const ALL: [Class; 13] = [
+        Class::Ipv4Tcp,
+        Class::Ipv4Udp,
+        Class::Ipv4Icmp,
+        Class::Ipv4Other,
+        Class::Ipv4Fragment,
+        Class::Ipv6Tcp,
+        Class::Ipv6Udp,
+        Class::Ipv6Icmp,
+        Class::Ipv6Other,
+        Class::Ipv6Fragment,
+        Class::Arp,
+        Class::OtherLink,
+        Class::Unparsed,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Ipv4Tcp => "ipv4_tcp",
+            Class::Ipv4Udp => "ipv4_udp",
+            Class::Ipv4Icmp => "ipv4_icmp",
+            Class::Ipv4Other => "ipv4_other",
+            Class::Ipv4Fragment => "ipv4_fragment",
+            Class::Ipv6Tcp => "ipv6_tcp",
+            Class::Ipv6Udp => "ipv6_udp",
+            Class::Ipv6Icmp => "ipv6_icmp",
+            Class::Ipv6Other => "ipv6_other",
+            Class::Ipv6Fragment => "ipv6_fragment",
+            Class::Arp => "arp",
+            Class::OtherLink => "other_link",
+            Class::Unparsed => "unparsed",
+        }
+    }
+
+    /// The stamp's hash is that of the flow key: ports were seen, or the protocol has none.
+    pub const fn is_hashed(class: u32) -> bool {
+        class < Class::Arp as u32
+    }
+}
+
+/// Cells of the counter array.
+pub const COUNTERS_LEN: u32 = 64;
+
+/// Index of the counter of a verdict and a class.
+pub const fn counter_index(verdict: Verdict, class: Class) -> u32 {
+    (verdict as u32) << 4 | class as u32
+}

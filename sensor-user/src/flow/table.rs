@@ -1,0 +1,627 @@
+//! The flow table: fixed capacity, one owner, no allocation after construction.
+//!
+//! Life of a flow:
+//!
+//! 1. **Embryonic**: one direction only and fewer than [`EMBRYONIC_PACKETS`] packets. Spoofed floods and scans
+//!    never leave this state, so these are evicted first and, under pressure, time out early.
+//! 2. **Grown**: answered, or at least persistent.
+//! 3. **Closing**: RST, or FIN from both sides. It lingers for trailing ACKs, then ends as `EndOfFlow`.
+//!
+//! It ends by idle timeout, close, eviction or [`FlowTable::flush`]; the active timeout exports a record and
+//! lets it live on with fresh counters. Timeouts are decided by the packet that comes too late as much as by the
+//! wheel, so what is exported depends on time stamps alone, never on how often the wheel was turned.
+//!
+//! At the limit: the oldest embryonic flow is evicted; if there is none, the idlest of the flows that the wheel
+//! would look at next.
+
+use super::{
+    FlowKey,
+    index::{Index, Probe},
+    list::{LinkStore, Links, List},
+    wheel::Wheel,
+};
+use crate::{
+    clock::Moment,
+    packet::{Fragment, Packet, Side},
+};
+use kflow::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};
+use std::time::Duration;
+
+/// A flow with one direction only and fewer packets than this is embryonic.
+pub const EMBRYONIC_PACKETS: u64 = 4;
+/// Flows examined for the idlest at an eviction.
+const EVICTION_CANDIDATES: usize = 8;
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// Position of a flow in the slab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotId(pub u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableConfig {
+    /// Flows held at once, at most 2³¹.
+    pub capacity: usize,
+    pub idle_timeout: Duration,
+    pub active_timeout: Duration,
+    /// How long a closed TCP flow waits for stragglers.
+    pub close_linger: Duration,
+    /// Idle timeout of embryonic flows while the table is under pressure.
+    pub embryonic_timeout: Duration,
+    /// Occupancy from which the table is under pressure, in flows.
+    pub pressure: usize,
+    /// Written into each record.
+    pub sample_rate: u32,
+}
+
+/// One packet as the table wants it.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    pub packet: &'a Packet,
+    pub hash: u64,
+    /// Destination and source MAC address.
+    pub mac_addresses: (MacAddress, MacAddress),
+    pub frame_bytes: u32,
+    pub time: Moment,
+}
+
+/// Why flows ended and what the table refused, since construction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableCounts {
+    pub flows_created: u64,
+    /// Indexed by `EndReason as usize - 1`.
+    pub records: [u64; 5],
+    pub evicted_embryonic: u64,
+    pub evicted_idlest: u64,
+    /// Evicted because the neighbourhood of a hash was full although the table was not.
+    pub evicted_crowded: u64,
+}
+
+/// What every packet of a flow touches: two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Hot {
+    key: FlowKey,
+    last: Moment,
+    wheel: Links,
+    tag: u32,
+    tick: u16,
+    state: State,
+    /// Which end of the key is the source.
+    source: Side,
+    // Second line.
+    start: Moment,
+    counters: [HotCounters; 2],
+    tcp_flags: [u8; 2],
+    tos: [u8; 2],
+    /// FINs seen, kept over active timeouts: bit 0 forward, bit 1 reverse.
+    fins: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct HotCounters {
+    packets: u64,
+    bytes: u64,
+    frame_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum State {
+    Free,
+    Embryonic,
+    Grown,
+    Closing,
+}
+
+const _: () = assert!(size_of::<Hot>() == 128);
+
+/// What only the first packet, fragments and the export touch.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Cold {
+    embryonic: Links,
+    macs: [MacAddress; 2],
+    vlans: [u16; 2],
+    fragments: [u32; 2],
+    icmp: IcmpKind,
+    has_macs: bool,
+}
+
+const _: () = assert!(size_of::<Cold>() == 64);
+
+#[derive(Debug)]
+pub struct FlowTable {
+    config: TableConfig,
+    idle_ns: u64,
+    active_ns: u64,
+    linger_ns: u64,
+    embryonic_ns: u64,
+    index: Index,
+    hot: HotSlab,
+    cold: ColdSlab,
+    free: Vec<SlotId>,
+    wheel: Wheel,
+    embryonic: List,
+    /// The latest moment seen: time stamps that run backwards do not turn the wheel back.
+    now: Moment,
+    counts: TableCounts,
+}
+
+#[derive(Debug)]
+struct HotSlab(Box<[Hot]>);
+#[derive(Debug)]
+struct ColdSlab(Box<[Cold]>);
+
+impl LinkStore for HotSlab {
+    #[inline(always)]
+    fn links_mut(&mut self, slot: SlotId) -> &mut Links {
+        &mut self.0[slot.0 as usize].wheel
+    }
+}
+
+impl LinkStore for ColdSlab {
+    #[inline(always)]
+    fn links_mut(&mut self, slot: SlotId) -> &mut Links {
+        &mut self.0[slot.0 as usize].embryonic
+    }
+}
+
+impl FlowTable {
+    pub fn new(config: TableConfig) -> FlowTable {
+        assert!((1..1 << 31).contains(&config.capacity), "capacity was checked by the config");
+        let capacity = config.capacity as u32;
+        FlowTable {
+            config,
+            idle_ns: nanoseconds(config.idle_timeout),
+            active_ns: nanoseconds(config.active_timeout),
+            linger_ns: nanoseconds(config.close_linger),
+            embryonic_ns: nanoseconds(config.embryonic_timeout),
+            index: Index::new(config.capacity),
+            hot: HotSlab(vec![Hot::FREE; config.capacity].into_boxed_slice()),
+            cold: ColdSlab(vec![Cold::FREE; config.capacity].into_boxed_slice()),
+            free: (0..capacity).rev().map(SlotId).collect(),
+            wheel: Wheel::new(),
+            embryonic: List::EMPTY,
+            now: Moment(0),
+            counts: TableCounts::default(),
+        }
+    }
+
+    /// Bytes that a table of this capacity occupies, all of it touched at construction.
+    pub fn predicted_bytes(capacity: usize) -> usize {
+        capacity * (size_of::<Hot>() + size_of::<Cold>() + size_of::<SlotId>())
+            + Index::words_len(capacity) * size_of::<u64>()
+            + Wheel::BYTES
+    }
+
+    pub fn len(&self) -> usize {
+        self.config.capacity - self.free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.config.capacity
+    }
+
+    pub fn counts(&self) -> TableCounts {
+        self.counts
+    }
+
+    /// First of two steps that hide memory latency over a burst: ask for the index word of each hash …
+    #[inline(always)]
+    pub fn prefetch_index(&self, hash: u64) {
+        self.index.prefetch(Index::tag(hash));
+    }
+
+    /// … then for the flow that the word most likely names.
+    #[inline(always)]
+    pub fn prefetch_flow(&self, hash: u64) {
+        if let Some(slot) = self.index.first_candidate(Index::tag(hash)) {
+            crate::prefetch::prefetch(&self.hot.0[slot.0 as usize]);
+            crate::prefetch::prefetch(&self.hot.0[slot.0 as usize].start);
+        }
+    }
+
+    /// Adds a packet to its flow, which is created if need be. Records of whatever ends by this go to `emit`.
+    #[inline]
+    pub fn observe(&mut self, observation: &Observation<'_>, emit: &mut impl FnMut(FlowRecord)) {
+        self.now = self.now.max(observation.time);
+        let tag = Index::tag(observation.hash);
+        let key = &observation.packet.key;
+        let hot = &self.hot.0;
+        match self.index.probe(tag, |slot| hot[slot.0 as usize].key == *key) {
+            Probe::Found(slot) => self.update(slot, observation, emit),
+            Probe::Vacant(position) => self.create(position, tag, observation, emit),
+            Probe::Crowded => self.create_in_crowd(tag, observation, emit),
+        }
+    }
+
+    /// Ends flows whose time has come, looking at no more than `flows_max`.
+    pub fn expire(&mut self, now: Moment, flows_max: usize, emit: &mut impl FnMut(FlowRecord)) {
+        self.now = self.now.max(now);
+        for _ in 0..flows_max {
+            let Some(slot) = self.wheel.due(self.now) else { return };
+            match self.overdue(slot, self.now) {
+                Some(EndReason::ActiveTimeout) => {
+                    self.export(slot, EndReason::ActiveTimeout, emit);
+                    self.restart_counters(slot, self.now);
+                    self.rehang(slot);
+                }
+                Some(reason) => self.end(slot, reason, emit),
+                None => self.rehang(slot),
+            }
+        }
+    }
+
+    /// Ends every flow: the sensor stops or the file is over. Those past their timeouts end by them.
+    pub fn flush(&mut self, emit: &mut impl FnMut(FlowRecord)) {
+        while let Some(slot) = self.wheel.earliest() {
+            let reason = match self.overdue(slot, self.now) {
+                Some(EndReason::ActiveTimeout) | None => EndReason::ForcedEnd,
+                Some(reason) => reason,
+            };
+            let reason =
+                if self.hot.0[slot.0 as usize].state == State::Closing { EndReason::EndOfFlow } else { reason };
+            self.end(slot, reason, emit);
+        }
+    }
+
+    #[inline(always)]
+    fn update(&mut self, slot: SlotId, observation: &Observation<'_>, emit: &mut impl FnMut(FlowRecord)) {
+        let now = observation.time;
+        if let Some(reason) = self.overdue_at_packet(slot, observation) {
+            self.renew(slot, reason, observation, emit);
+        }
+        let hot = &mut self.hot.0[slot.0 as usize];
+        hot.last = hot.last.max(now);
+        hot.start = if hot.is_span_empty() { now } else { hot.start.min(now) };
+        let is_grown = hot.state != State::Embryonic;
+        self.add(slot, observation);
+        if !is_grown && self.hot.0[slot.0 as usize].has_outgrown_embryo() {
+            self.embryonic.unlink(&mut self.cold, slot);
+            self.hot.0[slot.0 as usize].state = State::Grown;
+        }
+    }
+
+    /// Counts a packet to its flow.
+    #[inline(always)]
+    fn add(&mut self, slot: SlotId, observation: &Observation<'_>) {
+        let packet = observation.packet;
+        let hot = &mut self.hot.0[slot.0 as usize];
+        let direction = usize::from(packet.sender != hot.source);
+        let counters = &mut hot.counters[direction];
+        let is_first_of_direction = counters.packets == 0;
+        counters.packets += 1;
+        counters.bytes += u64::from(packet.network_bytes);
+        counters.frame_bytes += u64::from(observation.frame_bytes);
+        hot.tcp_flags[direction] |= packet.tcp_flags;
+        hot.tos[direction] |= packet.tos;
+        if is_first_of_direction || packet.fragment != Fragment::Whole {
+            self.note_rare(slot, direction, is_first_of_direction, observation);
+        }
+        if packet.tcp_flags & (FIN | RST) != 0 {
+            self.note_close(slot, direction, packet.tcp_flags);
+        }
+    }
+
+    /// Why a flow is over at `now`, if it is.
+    #[inline(always)]
+    fn overdue(&self, slot: SlotId, now: Moment) -> Option<EndReason> {
+        let hot = &self.hot.0[slot.0 as usize];
+        let idle_ns = now.since(hot.last);
+        if hot.state == State::Closing && idle_ns >= self.linger_ns {
+            return Some(EndReason::EndOfFlow);
+        }
+        if idle_ns >= self.idle_ns {
+            return Some(EndReason::IdleTimeout);
+        }
+        if hot.state == State::Embryonic && idle_ns >= self.embryonic_ns && self.is_under_pressure() {
+            return Some(EndReason::IdleTimeout);
+        }
+        (now.since(hot.start) >= self.active_ns).then_some(EndReason::ActiveTimeout)
+    }
+
+    /// As [`FlowTable::overdue`] for the flow's own next packet, which also tells a reused port.
+    #[inline(always)]
+    fn overdue_at_packet(&self, slot: SlotId, observation: &Observation<'_>) -> Option<EndReason> {
+        let hot = &self.hot.0[slot.0 as usize];
+        let now = observation.time;
+        if now.since(hot.last) >= self.idle_ns {
+            return Some(if hot.state == State::Closing { EndReason::EndOfFlow } else { EndReason::IdleTimeout });
+        }
+        if hot.state == State::Closing && observation.packet.tcp_flags & (SYN | ACK) == SYN {
+            return Some(EndReason::EndOfFlow);
+        }
+        (now.since(hot.start) >= self.active_ns).then_some(EndReason::ActiveTimeout)
+    }
+
+    fn is_under_pressure(&self) -> bool {
+        self.len() >= self.config.pressure
+    }
+
+    /// Exports a flow whose next packet is at hand and starts it anew in place.
+    #[cold]
+    fn renew(
+        &mut self,
+        slot: SlotId,
+        reason: EndReason,
+        observation: &Observation<'_>,
+        emit: &mut impl FnMut(FlowRecord),
+    ) {
+        self.export(slot, reason, emit);
+        if reason == EndReason::ActiveTimeout {
+            self.restart_counters(slot, observation.time);
+            return;
+        }
+        let tag = self.hot.0[slot.0 as usize].tag;
+        self.unhang(slot);
+        self.start(slot, tag, observation);
+        self.hang(slot);
+    }
+
+    #[inline(never)]
+    fn create(
+        &mut self,
+        position: usize,
+        tag: u32,
+        observation: &Observation<'_>,
+        emit: &mut impl FnMut(FlowRecord),
+    ) {
+        let Some(slot) = self.free.pop() else {
+            self.evict(emit);
+            // Removing the evicted flow may have moved the words of the index.
+            return self.observe(observation, emit);
+        };
+        self.index.insert(position, tag, slot);
+        self.start(slot, tag, observation);
+        self.hang(slot);
+        self.add(slot, observation);
+    }
+
+    #[cold]
+    fn create_in_crowd(
+        &mut self,
+        tag: u32,
+        observation: &Observation<'_>,
+        emit: &mut impl FnMut(FlowRecord),
+    ) {
+        let idlest = self
+            .index
+            .neighbours(tag)
+            .take(EVICTION_CANDIDATES)
+            .min_by_key(|slot| self.hot.0[slot.0 as usize].last)
+            .expect("a crowded neighbourhood has flows");
+        self.counts.evicted_crowded += 1;
+        self.end(idlest, EndReason::LackOfResources, emit);
+        // One word fewer in the run leaves a vacancy in it.
+        self.observe(observation, emit);
+    }
+
+    fn start(&mut self, slot: SlotId, tag: u32, observation: &Observation<'_>) {
+        self.counts.flows_created += 1;
+        let packet = observation.packet;
+        // A SYN+ACK answers a SYN that was not seen: the receiver is the one who asked.
+        let is_answer = packet.tcp_flags & (SYN | ACK) == SYN | ACK;
+        self.hot.0[slot.0 as usize] = Hot {
+            key: packet.key,
+            last: observation.time,
+            tag,
+            state: State::Embryonic,
+            source: if is_answer { packet.sender.other() } else { packet.sender },
+            start: observation.time,
+            ..Hot::FREE
+        };
+        self.cold.0[slot.0 as usize] = Cold { icmp: packet.icmp, ..Cold::FREE };
+    }
+
+    /// Counters of a new span; what the flow learned of itself stays.
+    fn restart_counters(&mut self, slot: SlotId, start: Moment) {
+        let hot = &mut self.hot.0[slot.0 as usize];
+        hot.start = start;
+        hot.counters = [HotCounters::default(); 2];
+        hot.tcp_flags = [0; 2];
+        hot.tos = [0; 2];
+        self.cold.0[slot.0 as usize].fragments = [0; 2];
+    }
+
+    fn note_rare(
+        &mut self,
+        slot: SlotId,
+        direction: usize,
+        is_first_of_direction: bool,
+        observation: &Observation<'_>,
+    ) {
+        let cold = &mut self.cold.0[slot.0 as usize];
+        if observation.packet.fragment != Fragment::Whole {
+            cold.fragments[direction] = cold.fragments[direction].saturating_add(1);
+        }
+        if is_first_of_direction {
+            cold.vlans[direction] = observation.packet.vlan;
+        }
+        if !cold.has_macs {
+            let (destination, source) = observation.mac_addresses;
+            cold.macs = if direction == 0 { [source, destination] } else { [destination, source] };
+            cold.has_macs = true;
+        }
+    }
+
+    fn note_close(&mut self, slot: SlotId, direction: usize, tcp_flags: u8) {
+        let hot = &mut self.hot.0[slot.0 as usize];
+        if tcp_flags & FIN != 0 {
+            hot.fins |= 1 << direction;
+        }
+        let is_over = tcp_flags & RST != 0 || hot.fins == 0b11;
+        if !is_over || hot.state == State::Closing {
+            return;
+        }
+        self.unhang(slot);
+        self.hot.0[slot.0 as usize].state = State::Closing;
+        self.hang(slot);
+    }
+
+    /// Puts a flow on the wheel, and among the embryonic if it is one.
+    fn hang(&mut self, slot: SlotId) {
+        let deadline = self.deadline(slot);
+        let tick = self.wheel.push(&mut self.hot, slot, deadline);
+        let hot = &mut self.hot.0[slot.0 as usize];
+        hot.tick = tick;
+        if hot.state == State::Embryonic {
+            self.embryonic.push_back(&mut self.cold, slot);
+        }
+    }
+
+    fn unhang(&mut self, slot: SlotId) {
+        let Hot { tick, state, .. } = self.hot.0[slot.0 as usize];
+        self.wheel.unlink(&mut self.hot, slot, tick);
+        if state == State::Embryonic {
+            self.embryonic.unlink(&mut self.cold, slot);
+        }
+    }
+
+    /// Moves a flow to its deadline without touching its age among the embryonic.
+    fn rehang(&mut self, slot: SlotId) {
+        let tick = self.hot.0[slot.0 as usize].tick;
+        self.wheel.unlink(&mut self.hot, slot, tick);
+        let deadline = self.deadline(slot);
+        self.hot.0[slot.0 as usize].tick = self.wheel.push(&mut self.hot, slot, deadline);
+    }
+
+    /// When to look at a flow next. Never before the tick after `now`, or the wheel would not move on.
+    fn deadline(&self, slot: SlotId) -> Moment {
+        let hot = &self.hot.0[slot.0 as usize];
+        let idle_ns = match hot.state {
+            State::Closing => self.linger_ns.min(self.idle_ns),
+            State::Embryonic => self.embryonic_ns.min(self.idle_ns),
+            State::Grown | State::Free => self.idle_ns,
+        };
+        let idle = hot.last.0.saturating_add(idle_ns);
+        let active = hot.start.0.saturating_add(self.active_ns);
+        Moment(idle.min(active).max(self.now.0.saturating_add(1)))
+    }
+
+    #[cold]
+    fn evict(&mut self, emit: &mut impl FnMut(FlowRecord)) {
+        if let Some(oldest) = self.embryonic.first() {
+            self.counts.evicted_embryonic += 1;
+            return self.end(oldest, EndReason::LackOfResources, emit);
+        }
+        self.counts.evicted_idlest += 1;
+        let mut idlest = self.wheel.earliest().expect("a full table has flows");
+        for _ in 1..EVICTION_CANDIDATES {
+            // Hung at its true deadline, an active flow makes way for the next candidate.
+            self.rehang(self.wheel.earliest().expect("a full table has flows"));
+            let candidate = self.wheel.earliest().expect("a full table has flows");
+            if self.hot.0[candidate.0 as usize].last < self.hot.0[idlest.0 as usize].last {
+                idlest = candidate;
+            }
+        }
+        self.end(idlest, EndReason::LackOfResources, emit);
+    }
+
+    fn end(&mut self, slot: SlotId, reason: EndReason, emit: &mut impl FnMut(FlowRecord)) {
+        self.export(slot, reason, emit);
+        self.unhang(slot);
+        let hot = &mut self.hot.0[slot.0 as usize];
+        hot.state = State::Free;
+        self.index.remove(hot.tag, slot);
+        self.free.push(slot);
+    }
+
+    /// Emits the record of the current span, unless nothing happened in it.
+    fn export(&mut self, slot: SlotId, reason: EndReason, emit: &mut impl FnMut(FlowRecord)) {
+        let hot = &self.hot.0[slot.0 as usize];
+        if hot.is_span_empty() {
+            return;
+        }
+        let cold = &self.cold.0[slot.0 as usize];
+        self.counts.records[reason as usize - 1] += 1;
+        let endpoint = |side, mac| {
+            let (address, port) = hot.key.end(side);
+            Endpoint { address, port, mac }
+        };
+        emit(FlowRecord {
+            start_ns: hot.start.0,
+            end_ns: hot.last.0,
+            source: endpoint(hot.source, cold.macs[0]),
+            destination: endpoint(hot.source.other(), cold.macs[1]),
+            protocol: hot.key.protocol(),
+            icmp: cold.icmp,
+            forward: hot.direction(cold, 0),
+            reverse: hot.direction(cold, 1),
+            end_reason: reason,
+            sample_rate: self.config.sample_rate,
+        });
+    }
+}
+
+impl Hot {
+    const FREE: Hot = Hot {
+        key: FlowKey::EMPTY,
+        last: Moment(0),
+        wheel: Links::UNLINKED,
+        tag: 0,
+        tick: 0,
+        state: State::Free,
+        source: Side::Low,
+        start: Moment(0),
+        counters: [HotCounters { packets: 0, bytes: 0, frame_bytes: 0 }; 2],
+        tcp_flags: [0; 2],
+        tos: [0; 2],
+        fins: 0,
+    };
+
+    #[inline(always)]
+    fn is_span_empty(&self) -> bool {
+        self.counters[0].packets == 0 && self.counters[1].packets == 0
+    }
+
+    fn has_outgrown_embryo(&self) -> bool {
+        let [forward, reverse] = [self.counters[0].packets, self.counters[1].packets];
+        (forward > 0 && reverse > 0) || forward + reverse >= EMBRYONIC_PACKETS
+    }
+
+    fn direction(&self, cold: &Cold, direction: usize) -> DirectionCounters {
+        let HotCounters { packets, bytes, frame_bytes } = self.counters[direction];
+        DirectionCounters {
+            packets,
+            bytes,
+            frame_bytes,
+            fragments: cold.fragments[direction],
+            tcp_flags: self.tcp_flags[direction],
+            tos: self.tos[direction],
+            vlan: cold.vlans[direction],
+        }
+    }
+}
+
+impl Cold {
+    const FREE: Cold = Cold {
+        embryonic: Links::UNLINKED,
+        macs: [MacAddress([0; 6]); 2],
+        vlans: [0; 2],
+        fragments: [0; 2],
+        icmp: IcmpKind { kind: 0, code: 0 },
+        has_macs: false,
+    };
+}
+
+impl Side {
+    pub fn other(self) -> Side {
+        match self {
+            Side::Low => Side::High,
+            Side::High => Side::Low,
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

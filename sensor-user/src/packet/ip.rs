@@ -1,0 +1,163 @@
+//! IPv4 (RFC 791) and IPv6 (RFC 8200): addresses, length, fragments, extension headers.
+
+use super::{Anomaly, Fragment, NotFlow, Packet, bytes_at, link::Network, transport};
+use crate::{
+    flow::{FlowKey, key::Ends},
+    source::Frame,
+};
+use kflow::IcmpKind;
+
+const IPV4_HEADER_BYTES: usize = 20;
+const IPV6_HEADER_BYTES: usize = 40;
+/// RFC 8200 §4.1 names seven at most; one more is spared for the odd sender.
+const EXTENSION_HEADERS_MAX: usize = 8;
+
+/// Next-header values of the extension headers that are walked over.
+mod extension {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const DESTINATION: u8 = 60;
+    pub const MOBILITY: u8 = 135;
+    pub const HOST_IDENTITY: u8 = 139;
+    pub const SHIM6: u8 = 140;
+}
+
+/// What both versions found out before the transport layer is read.
+struct Upper {
+    protocol: u8,
+    /// Start and end of the IP payload in the captured bytes.
+    start: usize,
+    end: usize,
+    fragment: Fragment,
+    anomaly: Option<Anomaly>,
+}
+
+#[inline]
+pub fn decode_v4(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow> {
+    let at = network.offset;
+    let header = bytes_at::<IPV4_HEADER_BYTES>(frame.bytes, at).ok_or(NotFlow::Ipv4Truncated)?;
+    if header[0] >> 4 != 4 {
+        return Err(NotFlow::Ipv4Version);
+    }
+    let header_bytes = usize::from(header[0] & 0x0f) * 4;
+    if header_bytes < IPV4_HEADER_BYTES {
+        return Err(NotFlow::Ipv4HeaderLength);
+    }
+    let on_wire = (frame.wire_bytes as usize).saturating_sub(at);
+    let total_length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    // Segmentation offload leaves a zero in captures taken before the card fills it in.
+    let network_bytes = if total_length == 0 { on_wire } else { total_length };
+    let mut anomaly = None;
+    if network_bytes < header_bytes {
+        anomaly = Some(Anomaly::Ipv4TotalLengthShort);
+    } else if network_bytes > on_wire {
+        anomaly = Some(Anomaly::LengthBeyondFrame);
+    }
+    let flags_and_offset = u16::from_be_bytes([header[6], header[7]]);
+    let fragment = match (flags_and_offset & 0x1fff != 0, flags_and_offset & 0x2000 != 0) {
+        (true, _) => Fragment::Later,
+        (false, true) => Fragment::First,
+        (false, false) => Fragment::Whole,
+    };
+    let end = (at + network_bytes.max(header_bytes)).min(frame.bytes.len());
+    let upper = Upper { protocol: header[9], start: (at + header_bytes).min(end), end, fragment, anomaly };
+    let addresses = [
+        u32::from_be_bytes([header[12], header[13], header[14], header[15]]),
+        u32::from_be_bytes([header[16], header[17], header[18], header[19]]),
+    ];
+    let tos = header[1];
+    Ok(finish(frame, network, tos, network_bytes, &upper, |ends| FlowKey::v4(addresses, ends)))
+}
+
+#[inline]
+pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow> {
+    let at = network.offset;
+    let header = bytes_at::<IPV6_HEADER_BYTES>(frame.bytes, at).ok_or(NotFlow::Ipv6Truncated)?;
+    if header[0] >> 4 != 6 {
+        return Err(NotFlow::Ipv6Version);
+    }
+    let on_wire = (frame.wire_bytes as usize).saturating_sub(at);
+    let payload_length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let network_bytes = IPV6_HEADER_BYTES + payload_length;
+    // A payload length of zero is a jumbogram (RFC 2675) or an empty packet: the frame ends it.
+    let end = if payload_length == 0 { frame.bytes.len() } else { (at + network_bytes).min(frame.bytes.len()) };
+    let upper = extension_headers(frame.bytes, header[6], at + IPV6_HEADER_BYTES, end)?;
+    let anomaly =
+        if network_bytes > on_wire { Some(Anomaly::LengthBeyondFrame) } else { upper.anomaly };
+    let upper = Upper { anomaly, ..upper };
+    let half = |at: usize| u64::from_be_bytes(*bytes_at::<8>(header, at).expect("the header has 40 bytes"));
+    let addresses = [(half(8), half(16)), (half(24), half(32))];
+    let tos = header[0] << 4 | header[1] >> 4;
+    Ok(finish(frame, network, tos, network_bytes, &upper, |ends| FlowKey::v6(addresses, ends)))
+}
+
+/// Walks to the upper layer. A chain that is cut off leaves the flow without ports.
+#[inline]
+fn extension_headers(bytes: &[u8], first: u8, start: usize, end: usize) -> Result<Upper, NotFlow> {
+    let mut upper =
+        Upper { protocol: first, start: start.min(end), end, fragment: Fragment::Whole, anomaly: None };
+    for _ in 0..EXTENSION_HEADERS_MAX {
+        let is_fragment = match upper.protocol {
+            extension::FRAGMENT => true,
+            extension::HOP_BY_HOP
+            | extension::ROUTING
+            | extension::DESTINATION
+            | extension::MOBILITY
+            | extension::HOST_IDENTITY
+            | extension::SHIM6 => false,
+            _ => return Ok(upper),
+        };
+        let Some(header) = bytes_at::<4>(&bytes[..end], upper.start) else {
+            return Ok(Upper { anomaly: Some(Anomaly::ExtensionTruncated), ..upper });
+        };
+        upper.protocol = header[0];
+        if !is_fragment {
+            upper.start = (upper.start + (usize::from(header[1]) + 1) * 8).min(end);
+            continue;
+        }
+        upper.start = (upper.start + 8).min(end);
+        let offset_and_more = u16::from_be_bytes([header[2], header[3]]);
+        if offset_and_more & 0xfff8 != 0 {
+            // Behind the fragment header of a later fragment there is only data.
+            return Ok(Upper { fragment: Fragment::Later, ..upper });
+        }
+        upper.fragment = if offset_and_more & 1 != 0 { Fragment::First } else { upper.fragment };
+    }
+    Err(NotFlow::Ipv6ExtensionDepth)
+}
+
+#[inline(always)]
+fn finish(
+    frame: &Frame<'_>,
+    network: Network,
+    tos: u8,
+    network_bytes: usize,
+    upper: &Upper,
+    key: impl FnOnce(Ends) -> (FlowKey, super::Side),
+) -> Packet {
+    let transport = match upper.fragment {
+        Fragment::Later => transport::Transport::without_header(upper.start),
+        Fragment::Whole | Fragment::First => {
+            transport::decode(&frame.bytes[..upper.end], upper.start, upper.protocol)
+        }
+    };
+    let (key, sender) = key(Ends {
+        source_port: transport.source_port,
+        destination_port: transport.destination_port,
+        protocol: upper.protocol,
+    });
+    let payload_start = transport.payload_start.min(upper.end);
+    Packet {
+        key,
+        sender,
+        network_bytes: u32::try_from(network_bytes).unwrap_or(u32::MAX),
+        vlan: network.vlan,
+        tos,
+        tcp_flags: transport.tcp_flags,
+        icmp: IcmpKind { kind: transport.icmp_type, code: transport.icmp_code },
+        fragment: upper.fragment,
+        payload: payload_start as u32..upper.end as u32,
+        anomaly: upper.anomaly.or(transport.anomaly),
+    }
+}

@@ -1,0 +1,193 @@
+//! From a frame to a packet: which flow it belongs to and what it adds to it.
+//!
+//! In: a [`Frame`]. Out: a [`Packet`], or the reason why the frame belongs to no flow. Nothing is copied but
+//! addresses; nothing here allocates, and no input panics. Headers are read in the order of the wire:
+//! [`link`] finds the network layer, [`ip`] the addresses and the upper layer, [`transport`] ports and flags.
+
+pub mod ip;
+pub mod link;
+pub mod transport;
+
+use crate::{flow::FlowKey, source::Frame};
+use kflow::{IcmpKind, MacAddress};
+use std::ops::Range;
+
+/// IP protocol numbers (IANA) that the sensor looks into.
+pub mod protocol {
+    pub const ICMP: u8 = 1;
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+    pub const ICMPV6: u8 = 58;
+    pub const SCTP: u8 = 132;
+}
+
+/// One packet of a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    pub key: FlowKey,
+    pub sender: Side,
+    /// IPv4 total length, or IPv6 payload length plus 40.
+    pub network_bytes: u32,
+    /// Identifier of the outermost VLAN tag, 0 if untagged.
+    pub vlan: u16,
+    pub tos: u8,
+    pub tcp_flags: u8,
+    pub icmp: IcmpKind,
+    pub fragment: Fragment,
+    /// Where the transport payload lies in the frame's bytes: link padding and what was not captured are cut off.
+    pub payload: Range<u32>,
+    /// Something about the packet is odd; it is counted to its flow all the same.
+    pub anomaly: Option<Anomaly>,
+}
+
+/// Which end of the canonical flow key sent a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Low,
+    High,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragment {
+    Whole,
+    /// Offset zero, more to follow: carries the transport header.
+    First,
+    /// Offset above zero: has no ports.
+    Later,
+}
+
+/// Why a frame belongs to no flow. Each is accounted under its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum NotFlow {
+    LinkTruncated,
+    LinkUnsupported,
+    Arp,
+    /// An IEEE 802.3 length instead of an EtherType: spanning tree, CDP and the like.
+    Llc,
+    /// More VLAN tags than the decoder follows.
+    VlanDepth,
+    /// Some other EtherType.
+    OtherEtherType,
+    Ipv4Truncated,
+    Ipv4Version,
+    Ipv4HeaderLength,
+    Ipv6Truncated,
+    Ipv6Version,
+    /// More extension headers than the decoder follows.
+    Ipv6ExtensionDepth,
+    /// The filter of the config does not want it (sources that the kernel program does not filter for).
+    Filtered,
+    /// Its flow is not in the sample (likewise).
+    SampledOut,
+}
+
+/// Oddities of packets that still belong to a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Anomaly {
+    /// IPv4 total length is shorter than its header.
+    Ipv4TotalLengthShort,
+    /// The IP length says more than the frame had on the wire.
+    LengthBeyondFrame,
+    /// The chain of extension headers is cut off; the flow has no ports.
+    ExtensionTruncated,
+    /// The transport header is cut off; ports are zero unless they were still there.
+    TransportTruncated,
+    /// TCP data offset below 5 or beyond the packet.
+    TcpHeaderLength,
+    /// UDP length below 8 or beyond the packet.
+    UdpLength,
+}
+
+impl NotFlow {
+    pub const ALL: [NotFlow; 14] = [
+        NotFlow::LinkTruncated,
+        NotFlow::LinkUnsupported,
+        NotFlow::Arp,
+        NotFlow::Llc,
+        NotFlow::VlanDepth,
+        NotFlow::OtherEtherType,
+        NotFlow::Ipv4Truncated,
+        NotFlow::Ipv4Version,
+        NotFlow::Ipv4HeaderLength,
+        NotFlow::Ipv6Truncated,
+        NotFlow::Ipv6Version,
+        NotFlow::Ipv6ExtensionDepth,
+        NotFlow::Filtered,
+        NotFlow::SampledOut,
+    ];
+
+    /// Layer and reason, as metrics and the ledger name them.
+    pub const fn name(self) -> &'static str {
+        match self {
+            NotFlow::LinkTruncated => "link.truncated",
+            NotFlow::LinkUnsupported => "link.unsupported",
+            NotFlow::Arp => "not_ip.arp",
+            NotFlow::Llc => "not_ip.llc",
+            NotFlow::VlanDepth => "link.vlan_depth",
+            NotFlow::OtherEtherType => "not_ip.other",
+            NotFlow::Ipv4Truncated => "ipv4.truncated",
+            NotFlow::Ipv4Version => "ipv4.version",
+            NotFlow::Ipv4HeaderLength => "ipv4.header_length",
+            NotFlow::Ipv6Truncated => "ipv6.truncated",
+            NotFlow::Ipv6Version => "ipv6.version",
+            NotFlow::Ipv6ExtensionDepth => "ipv6.extension_depth",
+            NotFlow::Filtered => "filtered",
+            NotFlow::SampledOut => "sampled_out",
+        }
+    }
+}
+
+impl Anomaly {
+    pub const ALL: [Anomaly; 6] = [
+        Anomaly::Ipv4TotalLengthShort,
+        Anomaly::LengthBeyondFrame,
+        Anomaly::ExtensionTruncated,
+        Anomaly::TransportTruncated,
+        Anomaly::TcpHeaderLength,
+        Anomaly::UdpLength,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Anomaly::Ipv4TotalLengthShort => "ipv4.total_length_short",
+            Anomaly::LengthBeyondFrame => "ip.length_beyond_frame",
+            Anomaly::ExtensionTruncated => "ipv6.extension_truncated",
+            Anomaly::TransportTruncated => "transport.truncated",
+            Anomaly::TcpHeaderLength => "tcp.header_length",
+            Anomaly::UdpLength => "udp.length",
+        }
+    }
+}
+
+/// Reads a frame down to its transport header.
+#[inline]
+pub fn decode(frame: &Frame<'_>) -> Result<Packet, NotFlow> {
+    let network = link::decode(frame)?;
+    match network.version {
+        link::IpVersion::V4 => ip::decode_v4(frame, network),
+        link::IpVersion::V6 => ip::decode_v6(frame, network),
+    }
+}
+
+/// Destination and source MAC address of an Ethernet frame, in wire order; zeros on other links.
+pub fn mac_addresses(frame: &Frame<'_>) -> (MacAddress, MacAddress) {
+    match frame.bytes.first_chunk::<12>() {
+        Some([a, b, c, d, e, f, g, h, i, j, k, l]) if frame.link == crate::source::LinkType::ETHERNET => {
+            (MacAddress([*a, *b, *c, *d, *e, *f]), MacAddress([*g, *h, *i, *j, *k, *l]))
+        }
+        _ => (MacAddress::default(), MacAddress::default()),
+    }
+}
+
+/// `N` bytes at an offset, or `None` past the end.
+#[inline(always)]
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+    bytes.get(at..)?.first_chunk::<N>()
+}
+
+#[inline(always)]
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes_at::<2>(bytes, at).map(|pair| u16::from_be_bytes(*pair))
+}

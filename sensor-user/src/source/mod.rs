@@ -1,0 +1,104 @@
+//! Where frames come from: one contract, three sources (`xdp`, `afpacket`, `pcap`) and memory for tests.
+//!
+//! A source lends frames in bursts. The borrow ends with the call, so a frame can be recycled (given back to
+//! the kernel, its block released, its window unmapped) as soon as the visitor returns, and no copy is made.
+
+pub mod pcap;
+
+use crate::clock::Moment;
+
+/// Frames lent at once. Above 64 the kernel's own burst (NAPI budget) is the limit and nothing is gained.
+pub const BURST_FRAMES_MAX: usize = 64;
+
+/// One frame as it was on the wire, borrowed for the length of a burst.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The captured bytes, starting at the link-layer header. Shorter than `wire_bytes` if the capture cut it.
+    pub bytes: &'a [u8],
+    /// Length on the wire, without frame check sequence.
+    pub wire_bytes: u32,
+    /// When the frame was captured.
+    pub time: Moment,
+    pub link: LinkType,
+    /// The symmetric flow hash, where the kernel already computed it with the sensor's own key.
+    pub hash: Option<u64>,
+}
+
+impl Frame<'_> {
+    pub const EMPTY: Frame<'static> =
+        Frame { bytes: &[], wire_bytes: 0, time: Moment(0), link: LinkType::ETHERNET, hash: None };
+}
+
+/// Link-layer header type, numbered as in capture files (the tcpdump group's LINKTYPE_ registry).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkType(pub u16);
+
+impl LinkType {
+    /// BSD loopback: 4-byte address family in the byte order of the capturing host.
+    pub const NULL: LinkType = LinkType(0);
+    pub const ETHERNET: LinkType = LinkType(1);
+    /// Raw IP, version in the first nibble.
+    pub const RAW: LinkType = LinkType(101);
+    /// OpenBSD loopback: 4-byte address family in network byte order.
+    pub const LOOP: LinkType = LinkType(108);
+    /// Linux cooked capture v1.
+    pub const LINUX_SLL: LinkType = LinkType(113);
+    pub const IPV4: LinkType = LinkType(228);
+    pub const IPV6: LinkType = LinkType(229);
+    /// Linux cooked capture v2.
+    pub const LINUX_SLL2: LinkType = LinkType(276);
+}
+
+/// What one call to [`Source::receive`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// This many frames were lent, 1 to [`BURST_FRAMES_MAX`].
+    Frames(usize),
+    /// Nothing is waiting now. Only live sources say so.
+    Nothing,
+    /// The last frame of a file was lent. Live sources never say so.
+    End,
+}
+
+/// A place that frames come from, owned by one worker.
+pub trait Source {
+    /// Lends the next burst to `visit`, which is called at most once and not at all for an empty burst.
+    ///
+    /// `now` is the caller's clock reading for this burst; sources that have better time stamps ignore it.
+    /// An error ends the source: frames before it have been lent already.
+    fn receive(
+        &mut self,
+        now: Moment,
+        visit: impl FnMut(&[Frame<'_>]),
+    ) -> Result<Received, SourceError>;
+}
+
+/// Why a source ended early.
+#[derive(Debug)]
+pub enum SourceError {
+    /// A capture file is broken from this byte offset on (of the decompressed stream).
+    Damaged { offset: u64, what: String },
+    /// Reading failed.
+    Io(std::io::Error),
+    /// The interface is gone.
+    InterfaceGone,
+}
+
+impl std::fmt::Display for SourceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SourceError::Damaged { offset, what } => write!(f, "damaged at byte {offset}: {what}"),
+            SourceError::Io(_) => write!(f, "read failed"),
+            SourceError::InterfaceGone => write!(f, "the interface is gone"),
+        }
+    }
+}
+
+impl std::error::Error for SourceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            SourceError::Io(error) => Some(error),
+            SourceError::Damaged { .. } | SourceError::InterfaceGone => None,
+        }
+    }
+}

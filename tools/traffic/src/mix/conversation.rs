@@ -1,0 +1,436 @@
+//! One conversation of each kind, as the list of its frames.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::random::Random;
+use super::{ConversationKey, Meaning, Mix, PlannedFrame, garbage};
+use crate::frame::ip::{Extension, Ip, Ipv4, Ipv6, Packet, protocol};
+use crate::frame::transport::{Icmp, Sctp, Tcp, Transport, Udp, tcp_flags};
+use crate::frame::{Ethernet, Tag};
+
+/// Two hosts that no other conversation of the mix uses together.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    pub ethernet: Ethernet,
+    pub v4: Ip,
+    pub v6: Ip,
+}
+
+pub fn plan(mix: Mix, index: u32, random: &mut Random) -> Vec<PlannedFrame> {
+    let pair = Pair::new(index, random);
+    match mix {
+        Mix::Tcp => tcp(&Talk::new(&pair, &pair.v4), SEGMENT_BYTES_MAX, random),
+        Mix::Udp => udp(&Talk::new(&pair, &pair.v4), random),
+        Mix::Icmp => icmp(&pair, random),
+        Mix::Ipv6 => ipv6(&pair, random),
+        Mix::Vlan => vlan(pair, random),
+        Mix::Fragments => fragments(&pair, random),
+        Mix::Protocols => protocols(&pair, random),
+        Mix::Jumbo => tcp(&Talk::new(&pair, &pair.v4), JUMBO_SEGMENT_BYTES_MAX, random),
+        Mix::Garbage => garbage::plan(&pair, random),
+        Mix::All => plan_any(&pair, random),
+    }
+}
+
+fn plan_any(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
+    match random.between(0, 19) {
+        0..6 => tcp(&Talk::new(pair, &pair.v4), SEGMENT_BYTES_MAX, random),
+        6..11 => udp(&Talk::new(pair, &pair.v4), random),
+        11 => icmp(pair, random),
+        12..15 => ipv6(pair, random),
+        15 | 16 => vlan(pair.clone(), random),
+        17 => fragments(pair, random),
+        18 => protocols(pair, random),
+        _ => garbage::plan(pair, random),
+    }
+}
+
+/// Handshake, requests and answers, then FIN from both sides or a reset.
+fn tcp(talk: &Talk<'_>, segment_bytes_max: u64, random: &mut Random) -> Vec<PlannedFrame> {
+    let mut exchange = TcpExchange::new(talk, random);
+    exchange.handshake();
+    for _ in 0..random.between(1, 4) {
+        let request_bytes = random.between(20, 700) as usize;
+        exchange.data(Side::Client, &random.bytes(request_bytes));
+        exchange.acknowledge(Side::Server);
+        for _ in 0..random.between(1, 5) {
+            let answer_bytes = random.between(1, segment_bytes_max) as usize;
+            exchange.data(Side::Server, &random.bytes(answer_bytes));
+        }
+        exchange.acknowledge(Side::Client);
+    }
+    if random.one_in(5) {
+        exchange.reset(Side::Server);
+    } else {
+        exchange.finish();
+    }
+    exchange.frames
+}
+
+fn udp(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
+    let ports = Udp { source_port: random.between(1_024, 65_535) as u16, destination_port: 53 };
+    let back = Udp { source_port: ports.destination_port, destination_port: ports.source_port };
+    let mut frames = Vec::new();
+    for _ in 0..random.between(1, 8) {
+        let query = dns_query(random);
+        frames.push(talk.frame(Side::Client, &Transport::Udp(ports), &query, "UDP request"));
+        if random.one_in(10) {
+            continue;
+        }
+        let mut answer = query;
+        answer[2] |= 0x80;
+        let answer_bytes = random.between(16, 400) as usize;
+        answer.extend_from_slice(&random.bytes(answer_bytes));
+        frames.push(talk.frame(Side::Server, &Transport::Udp(back), &answer, "UDP answer"));
+    }
+    frames
+}
+
+/// A question for an A record (RFC 1035), with a random name.
+fn dns_query(random: &mut Random) -> Vec<u8> {
+    let mut query = random.bytes(2);
+    query.extend_from_slice(&[0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0]);
+    let label_bytes = random.between(1, 20) as usize;
+    query.push(label_bytes as u8);
+    query.extend(random.bytes(label_bytes).into_iter().map(|byte| b'a' + byte % 26));
+    query.extend_from_slice(b"\x07example\x00\x00\x01\x00\x01");
+    query
+}
+
+fn icmp(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
+    if random.one_in(2) { echo_v6(&Talk::new(pair, &pair.v6), random) } else { echo_v4(pair, random) }
+}
+
+fn echo_v4(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
+    let talk = Talk::new(pair, &pair.v4);
+    echo(&talk, random, |identifier, sequence| {
+        let request = Transport::Icmp(Icmp::echo_request(identifier, sequence));
+        (request, Transport::Icmp(Icmp::echo_reply(identifier, sequence)))
+    })
+}
+
+fn echo_v6(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
+    echo(talk, random, |identifier, sequence| {
+        let request = Transport::Icmpv6(Icmp::echo_request_v6(identifier, sequence));
+        (request, Transport::Icmpv6(Icmp::echo_reply_v6(identifier, sequence)))
+    })
+}
+
+fn echo(
+    talk: &Talk<'_>,
+    random: &mut Random,
+    messages: impl Fn(u16, u16) -> (Transport, Transport),
+) -> Vec<PlannedFrame> {
+    let identifier = random.between(0, 65_535) as u16;
+    let payload_bytes = random.between(0, 1_400) as usize;
+    let payload = random.bytes(payload_bytes);
+    let mut frames = Vec::new();
+    for sequence in 1..=random.between(1, 6) as u16 {
+        let (request, reply) = messages(identifier, sequence);
+        frames.push(talk.frame(Side::Client, &request, &payload, "echo request"));
+        if !random.one_in(10) {
+            frames.push(talk.frame(Side::Server, &reply, &payload, "echo reply"));
+        }
+    }
+    frames
+}
+
+fn ipv6(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
+    let mut ip = pair.v6.clone();
+    if let Ip::V6(ip) = &mut ip {
+        ip.flow_label = random.between(0, 0xf_ffff) as u32;
+        ip.traffic_class = random.between(0, 255) as u8;
+        ip.extensions = match random.between(0, 3) {
+            // Router alert (RFC 2711).
+            0 => vec![Extension::HopByHop(vec![5, 2, 0, 0])],
+            // An experimental option to be skipped by whoever does not know it (RFC 4727).
+            1 => vec![
+                Extension::HopByHop(vec![5, 2, 0, 0]),
+                Extension::DestinationOptions(vec![0x1e, 8, 1, 2, 3, 4, 5, 6, 7, 8]),
+            ],
+            _ => Vec::new(),
+        };
+    }
+    let talk = Talk::new(pair, &ip);
+    match random.between(0, 2) {
+        0 => tcp(&talk, SEGMENT_BYTES_MAX, random),
+        1 => udp(&talk, random),
+        _ => echo_v6(&talk, random),
+    }
+}
+
+fn vlan(mut pair: Pair, random: &mut Random) -> Vec<PlannedFrame> {
+    let inner = Tag { priority: random.between(0, 7) as u8, ..Tag::vlan(random.between(1, 4_094) as u16) };
+    pair.ethernet.tags = match random.between(0, 1) {
+        0 => vec![inner],
+        _ => vec![Tag::provider(random.between(1, 4_094) as u16), inner],
+    };
+    let ip = if random.one_in(3) { &pair.v6 } else { &pair.v4 };
+    let talk = Talk::new(&pair, ip);
+    match random.between(0, 1) {
+        0 => tcp(&talk, SEGMENT_BYTES_MAX, random),
+        _ => udp(&talk, random),
+    }
+}
+
+/// Datagrams of two to six fragments, some of them out of order.
+fn fragments(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
+    let ip = if random.one_in(2) { &pair.v6 } else { &pair.v4 };
+    let talk = Talk::new(pair, ip);
+    let udp = Udp { source_port: random.between(1_024, 65_535) as u16, destination_port: 2_049 };
+    let back = Udp { source_port: udp.destination_port, destination_port: udp.source_port };
+    let mut frames = Vec::new();
+    for _ in 0..random.between(1, 3) {
+        let (side, ports) = if random.one_in(3) { (Side::Server, back) } else { (Side::Client, udp) };
+        let payload_bytes = random.between(2_000, 6_000) as usize;
+        let payload = random.bytes(payload_bytes);
+        let identification = random.next_u64() as u32;
+        let mut datagram = talk.fragments(side, &Transport::Udp(ports), &payload, identification);
+        if random.one_in(4) {
+            datagram.reverse();
+        }
+        frames.append(&mut datagram);
+    }
+    frames
+}
+
+fn protocols(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
+    let mut ip = pair.v4.clone();
+    if let Ip::V4(ip) = &mut ip
+        && random.one_in(2)
+    {
+        // Router alert (RFC 2113), once with the padding that three more bytes need.
+        ip.options = if random.one_in(2) { vec![0x94, 4, 0, 0] } else { vec![0x94, 4, 0, 0, 1, 1, 1] };
+    }
+    let talk = Talk::new(pair, &ip);
+    match random.between(0, 2) {
+        0 => sctp(&talk, random),
+        1 => bare(&talk, protocol::OSPF, random),
+        _ => bare(&talk, protocol::EXPERIMENT, random),
+    }
+}
+
+fn sctp(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
+    let there = Sctp {
+        source_port: random.between(1_024, 65_535) as u16,
+        destination_port: 3_868,
+        verification_tag: random.next_u64() as u32,
+    };
+    let back = Sctp { source_port: there.destination_port, destination_port: there.source_port, ..there };
+    let exchanges = random.between(1, 5) as u32;
+    let frames = (0..exchanges).flat_map(|sequence| {
+        [(Side::Client, there), (Side::Server, back)].map(|(side, header)| {
+            let message_bytes = random.between(1, 800) as usize;
+            let chunk = Sctp::data_chunk(sequence, &random.bytes(message_bytes));
+            talk.frame(side, &Transport::Sctp(header), &chunk, "SCTP data")
+        })
+    });
+    frames.collect()
+}
+
+fn bare(talk: &Talk<'_>, number: u8, random: &mut Random) -> Vec<PlannedFrame> {
+    let count = random.between(1, 6);
+    let frames = (0..count).map(|_| {
+        let side = if random.one_in(2) { Side::Client } else { Side::Server };
+        let payload_bytes = random.between(8, 600) as usize;
+        talk.frame(side, &Transport::Other(number), &random.bytes(payload_bytes), "bare protocol")
+    });
+    frames.collect()
+}
+
+impl Pair {
+    /// 24 bits of `index` make the client's address unique; the server is one of 256.
+    fn new(index: u32, random: &mut Random) -> Pair {
+        let [_, high, middle, low] = index.to_be_bytes();
+        let server = random.between(1, 254) as u8;
+        let mut v4 = Ipv4::between([10, high, middle, low], [198, 18, 0, server]);
+        v4.identification = random.next_u64() as u16;
+        v4.ttl = random.between(32, 255) as u8;
+        v4.tos = if random.one_in(4) { 0xb8 } else { 0 };
+        let client_v6 = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, u16::from(high), u16::from_be_bytes([middle, low]));
+        let server_v6 = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, u16::from(server));
+        Pair {
+            ethernet: Ethernet {
+                source: [2, 0, 0, high, middle, low],
+                destination: [2, 0, 1, 0, 0, server],
+                ..Ethernet::default()
+            },
+            v4: Ip::V4(v4),
+            v6: Ip::V6(Ipv6::between(client_v6, server_v6)),
+        }
+    }
+}
+
+impl Default for Pair {
+    fn default() -> Pair {
+        Pair {
+            ethernet: Ethernet::default(),
+            v4: Ip::V4(Ipv4::between(Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED)),
+            v6: Ip::V6(Ipv6::between(Ipv6Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)),
+        }
+    }
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
+impl Side {
+    fn other(self) -> Side {
+        match self {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        }
+    }
+}
+
+/// Both directions of a conversation, ready to carry segments.
+struct Talk<'a> {
+    forward: (&'a Ethernet, &'a Ip),
+    back: (Ethernet, Ip),
+}
+
+impl<'a> Talk<'a> {
+    fn new(pair: &'a Pair, ip: &'a Ip) -> Talk<'a> {
+        Talk { forward: (&pair.ethernet, ip), back: (pair.ethernet.reversed(), ip.reversed()) }
+    }
+
+    fn way(&self, side: Side) -> (&Ethernet, &Ip) {
+        match side {
+            Side::Client => self.forward,
+            Side::Server => (&self.back.0, &self.back.1),
+        }
+    }
+
+    fn frame(
+        &self,
+        side: Side,
+        transport: &Transport,
+        payload: &[u8],
+        description: &'static str,
+    ) -> PlannedFrame {
+        let (ethernet, ip) = self.way(side);
+        carried(ethernet, &ip.packet(transport, payload), key(ip, transport.protocol(), transport.ports()), description)
+    }
+
+    fn fragments(
+        &self,
+        side: Side,
+        transport: &Transport,
+        payload: &[u8],
+        identification: u32,
+    ) -> Vec<PlannedFrame> {
+        let (ethernet, ip) = self.way(side);
+        let packets = ip.fragments(transport, payload, FRAGMENT_BYTES, identification);
+        let frames = packets.iter().enumerate().map(|(index, packet)| {
+            let (ports, description) = match index {
+                0 => (transport.ports(), "first fragment"),
+                _ => ((0, 0), "later fragment"),
+            };
+            carried(ethernet, packet, key(ip, transport.protocol(), ports), description)
+        });
+        frames.collect()
+    }
+}
+
+fn carried(
+    ethernet: &Ethernet,
+    packet: &Packet,
+    key: ConversationKey,
+    description: &'static str,
+) -> PlannedFrame {
+    let meaning = Meaning::Packet { key, packet_bytes: packet.bytes.len() };
+    PlannedFrame { bytes: ethernet.carry(packet), description, meaning }
+}
+
+fn key(ip: &Ip, protocol: u8, ports: (u16, u16)) -> ConversationKey {
+    ConversationKey {
+        source: ip.source(),
+        source_port: ports.0,
+        destination: ip.destination(),
+        destination_port: ports.1,
+        protocol,
+    }
+}
+
+/// The state of a TCP connection in which nothing gets lost.
+struct TcpExchange<'a> {
+    talk: &'a Talk<'a>,
+    client_port: u16,
+    server_port: u16,
+    /// Next sequence number of client and server.
+    next: [u32; 2],
+    frames: Vec<PlannedFrame>,
+}
+
+impl<'a> TcpExchange<'a> {
+    fn new(talk: &'a Talk<'a>, random: &mut Random) -> TcpExchange<'a> {
+        TcpExchange {
+            talk,
+            client_port: random.between(32_768, 60_999) as u16,
+            server_port: [80, 443, 22, 5_432, 8_080][random.index(5)],
+            next: [random.next_u64() as u32, random.next_u64() as u32],
+            frames: Vec::new(),
+        }
+    }
+
+    fn handshake(&mut self) {
+        // Maximum segment size 1460, SACK permitted, window scale 7.
+        let options = vec![2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7];
+        self.push(Side::Client, tcp_flags::SYN, options.clone(), &[], "SYN");
+        self.push(Side::Server, tcp_flags::SYN | tcp_flags::ACK, options, &[], "SYN ACK");
+        self.acknowledge(Side::Client);
+    }
+
+    fn data(&mut self, side: Side, payload: &[u8]) {
+        self.push(side, tcp_flags::PSH | tcp_flags::ACK, Vec::new(), payload, "TCP data");
+    }
+
+    fn acknowledge(&mut self, side: Side) {
+        self.push(side, tcp_flags::ACK, Vec::new(), &[], "TCP acknowledgement");
+    }
+
+    fn finish(&mut self) {
+        self.push(Side::Client, tcp_flags::FIN | tcp_flags::ACK, Vec::new(), &[], "FIN of the client");
+        self.push(Side::Server, tcp_flags::FIN | tcp_flags::ACK, Vec::new(), &[], "FIN of the server");
+        self.acknowledge(Side::Client);
+    }
+
+    fn reset(&mut self, side: Side) {
+        self.push(side, tcp_flags::RST | tcp_flags::ACK, Vec::new(), &[], "RST");
+    }
+
+    fn push(
+        &mut self,
+        side: Side,
+        flags: u8,
+        options: Vec<u8>,
+        payload: &[u8],
+        description: &'static str,
+    ) {
+        let (source_port, destination_port) = match side {
+            Side::Client => (self.client_port, self.server_port),
+            Side::Server => (self.server_port, self.client_port),
+        };
+        let acknowledgement = if flags & tcp_flags::ACK != 0 { self.next[side.other() as usize] } else { 0 };
+        let sequence = self.next[side as usize];
+        let window = 64_240;
+        let tcp = Tcp { source_port, destination_port, sequence, acknowledgement, flags, window, options };
+        // SYN and FIN take a sequence number each.
+        let taken = payload.len() as u32 + u32::from(flags & (tcp_flags::SYN | tcp_flags::FIN) != 0);
+        self.next[side as usize] = sequence.wrapping_add(taken);
+        self.frames.push(self.talk.frame(side, &Transport::Tcp(tcp), payload, description));
+    }
+}
+
+/// What fits into 1500 bytes of IPv6 with extension headers.
+const SEGMENT_BYTES_MAX: u64 = 1_400;
+
+/// What fits into 9000 bytes of IPv4.
+const JUMBO_SEGMENT_BYTES_MAX: u64 = 8_960;
+
+/// Of the datagram, per fragment: what fits into 1500 bytes behind an IPv6 fragment header.
+const FRAGMENT_BYTES: usize = 1_448;

@@ -1,0 +1,231 @@
+//! Conversations from a seed: the same options give the same frames, byte for byte, on every machine.
+//!
+//! ```text
+//! Options ─► Traffic ─► TimedFrame, TimedFrame, … in order of time
+//!               └────► Expected: the counters of what has been given out so far
+//! ```
+//!
+//! Conversations start a millisecond apart and overlap. Every conversation has an address pair of its own, so
+//! no two of them share a flow key however a sensor builds it. Only those running at one moment are in memory.
+
+mod conversation;
+mod expected;
+mod garbage;
+mod random;
+
+pub use expected::{Conversation, ConversationKey, Counters, Expected};
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use random::Random;
+
+/// What kind of conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mix {
+    /// Handshake, data both ways, FIN or RST; IPv4.
+    Tcp,
+    /// One to eight requests, most of them answered, like DNS; IPv4.
+    Udp,
+    /// Echo requests, most of them answered; both families.
+    Icmp,
+    /// TCP, UDP and echo over IPv6, some with extension headers.
+    Ipv6,
+    /// TCP and UDP behind one or two VLAN tags.
+    Vlan,
+    /// UDP datagrams in fragments; both families.
+    Fragments,
+    /// SCTP, OSPF and an experimental protocol number; IPv4 options.
+    Protocols,
+    /// TCP with segments of up to 8 960 bytes.
+    Jumbo,
+    /// Frames that are no flow: ARP, unknown EtherTypes, noise, cut and damaged IP headers.
+    Garbage,
+    /// All of the above but jumbo.
+    All,
+}
+
+impl Mix {
+    pub const ALL: [Mix; 10] = [
+        Mix::Tcp,
+        Mix::Udp,
+        Mix::Icmp,
+        Mix::Ipv6,
+        Mix::Vlan,
+        Mix::Fragments,
+        Mix::Protocols,
+        Mix::Jumbo,
+        Mix::Garbage,
+        Mix::All,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mix::Tcp => "tcp",
+            Mix::Udp => "udp",
+            Mix::Icmp => "icmp",
+            Mix::Ipv6 => "ipv6",
+            Mix::Vlan => "vlan",
+            Mix::Fragments => "fragments",
+            Mix::Protocols => "protocols",
+            Mix::Jumbo => "jumbo",
+            Mix::Garbage => "garbage",
+            Mix::All => "all",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Mix> {
+        Mix::ALL.into_iter().find(|mix| mix.name() == name)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub mix: Mix,
+    pub seed: u64,
+    /// At most [`CONVERSATIONS_MAX`].
+    pub conversations: u32,
+}
+
+/// Conversations of a mix are told apart by 24 bits of an address.
+pub const CONVERSATIONS_MAX: u32 = 1 << 24;
+
+/// Time of the first conversation: 2026-01-01T00:00:00Z.
+pub const START_NS: u64 = 1_767_225_600_000_000_000;
+
+/// One frame of a mix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedFrame {
+    /// Since the Unix epoch.
+    pub time_ns: u64,
+    pub bytes: Vec<u8>,
+    /// What the frame is, for people.
+    pub description: &'static str,
+}
+
+/// The frames of a mix in order of time.
+#[derive(Clone, Debug)]
+pub struct Traffic {
+    options: Options,
+    random: Random,
+    conversations_begun: u32,
+    waiting: BinaryHeap<Reverse<Planned>>,
+    planned: u64,
+    expected: Expected,
+}
+
+impl Traffic {
+    pub fn new(options: Options) -> Traffic {
+        assert!(options.conversations <= CONVERSATIONS_MAX, "at most {CONVERSATIONS_MAX} conversations");
+        Traffic {
+            options,
+            random: Random::new(options.seed),
+            conversations_begun: 0,
+            waiting: BinaryHeap::new(),
+            planned: 0,
+            expected: Expected::default(),
+        }
+    }
+
+    /// The counters of the frames given out so far; of the whole mix once the iterator has ended.
+    pub fn expected(&self) -> &Expected {
+        &self.expected
+    }
+
+    pub fn into_expected(self) -> Expected {
+        self.expected
+    }
+
+    /// Plans conversations until none that is still to begin could have a frame before the next one waiting.
+    fn begin_conversations(&mut self) {
+        while self.conversations_begun < self.options.conversations {
+            let start_ns = START_NS + u64::from(self.conversations_begun) * CONVERSATION_SPACING_NS;
+            if self.waiting.peek().is_some_and(|Reverse(next)| next.time_ns < start_ns) {
+                return;
+            }
+            self.begin_conversation(start_ns);
+        }
+    }
+
+    fn begin_conversation(&mut self, start_ns: u64) {
+        let index = self.conversations_begun;
+        self.conversations_begun += 1;
+        let mut time_ns = start_ns;
+        for frame in conversation::plan(self.options.mix, index, &mut self.random) {
+            let order = self.planned;
+            self.planned += 1;
+            self.waiting.push(Reverse(Planned { time_ns, order, frame }));
+            time_ns += self.random.between(FRAME_GAP_NS.0, FRAME_GAP_NS.1);
+        }
+    }
+}
+
+impl Iterator for Traffic {
+    type Item = TimedFrame;
+
+    fn next(&mut self) -> Option<TimedFrame> {
+        self.begin_conversations();
+        let Reverse(Planned { time_ns, frame, .. }) = self.waiting.pop()?;
+        match frame.meaning {
+            Meaning::Packet { key, packet_bytes } => {
+                self.expected.count(key, packet_bytes, frame.bytes.len());
+            }
+            Meaning::NotFlow => self.expected.not_flow += 1,
+        }
+        Some(TimedFrame { time_ns, bytes: frame.bytes, description: frame.description })
+    }
+}
+
+const CONVERSATION_SPACING_NS: u64 = 1_000_000;
+
+/// Between the frames of one conversation.
+const FRAME_GAP_NS: (u64, u64) = (20_000, 800_000);
+
+/// A frame and what the generator means by it.
+#[derive(Clone, Debug)]
+struct PlannedFrame {
+    bytes: Vec<u8>,
+    description: &'static str,
+    meaning: Meaning,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Meaning {
+    /// Layer-3 bytes of a packet of this conversation.
+    Packet { key: ConversationKey, packet_bytes: usize },
+    NotFlow,
+}
+
+/// A frame with its place in the stream: by time, then by the order of planning.
+#[derive(Clone, Debug)]
+struct Planned {
+    time_ns: u64,
+    order: u64,
+    frame: PlannedFrame,
+}
+
+impl Planned {
+    fn place(&self) -> (u64, u64) {
+        (self.time_ns, self.order)
+    }
+}
+
+impl PartialEq for Planned {
+    fn eq(&self, other: &Planned) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Planned {}
+
+impl PartialOrd for Planned {
+    fn partial_cmp(&self, other: &Planned) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Planned {
+    fn cmp(&self, other: &Planned) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
+}

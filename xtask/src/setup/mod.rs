@@ -1,0 +1,80 @@
+//! `cargo xtask setup`: everything that the other verbs need and cargo does not fetch by itself.
+//!
+//! Each item is looked for, installed if it is missing, and reported in one line. What is there is left alone.
+
+pub mod ebpf;
+mod packages;
+
+pub use packages::ensure_packages;
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+/// Debian packages; of several alternatives any one will do.
+const PACKAGES: &[&[&str]] = &[
+    // A C linker for rustc, and the C++ library that bpf-linker links.
+    &["build-essential"],
+    &["iproute2"],
+    &["iputils-ping"],
+    &["curl"],
+    &["nginx-light", "nginx"],
+    &["dnsmasq-base"],
+    &["bind9-dnsutils"],
+    &["iperf3"],
+    &["wrk"],
+    &["tcpdump"],
+    // promtool judges the metrics page.
+    &["prometheus"],
+    &["valgrind"],
+    &["capnproto"],
+];
+
+/// Installs what the other verbs need; safe to repeat
+///
+/// Reports each item: ok, installed or missing. On Debian as root or by
+/// sudo: build-essential iproute2 iputils-ping curl nginx-light dnsmasq-base bind9-dnsutils iperf3 wrk tcpdump
+/// prometheus valgrind capnproto, and for the eBPF programs rustc-web, rust-web-src and the llvm-NN-dev of its
+/// LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder. Where systemd
+/// runs, Debian starts nginx and prometheus as services when it installs them; only the programs are used here.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Only reports what is missing; fails if anything is.
+    #[arg(long)]
+    check: bool,
+}
+
+pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
+    if !options.check {
+        ensure()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let packages = packages::check(PACKAGES)?;
+    let toolchain = match ebpf::find() {
+        Ok(toolchain) => {
+            report("ok", &toolchain.to_string());
+            true
+        }
+        Err(missing) => {
+            report("missing", &format!("eBPF toolchain: {missing:#}"));
+            false
+        }
+    };
+    Ok(if packages && toolchain { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Installs what is missing and reports every item.
+pub fn ensure() -> anyhow::Result<()> {
+    packages::ensure(PACKAGES)?;
+    if let Ok(toolchain) = ebpf::find() {
+        report("ok", &toolchain.to_string());
+        return Ok(());
+    }
+    let toolchain = ebpf::install()?;
+    report("installed", &toolchain.to_string());
+    Ok(())
+}
+
+fn report(state: &str, item: &str) {
+    eprintln!("{state:<9} {item}");
+}

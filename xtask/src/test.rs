@@ -1,0 +1,28 @@
+//! `cargo xtask test`: set up, build, then everything that can fail a change.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::{compile, setup, shell};
+
+/// Checks format and lints, then runs all tests
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Runs only the tests whose name contains this.
+    filter: Option<String>,
+}
+
+pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
+    run(options.filter.as_deref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn run(filter: Option<&str>) -> anyhow::Result<()> {
+    setup::ensure()?;
+    shell::run(shell::cargo()?.args(["fmt", "--all", "--check"]))?;
+    compile::build(compile::Profile::Release)?;
+    let lint = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+    shell::run(shell::cargo()?.args(lint))?;
+    shell::run(shell::cargo()?.args(["test", "--workspace"]).args(filter))
+}
