@@ -1,1 +1,209 @@
-fn main() {}
+//! How fast records become messages and messages become records again, and how many bytes they take.
+//!
+//! `cargo bench -p kflow --bench encode` prints one JSON array on the standard output and a table for people
+//! on the standard error. The reference does the same work with the capnp crate's builder and packed writer,
+//! run in turns with ours.
+
+#[rustfmt::skip]
+#[expect(clippy::all, clippy::pedantic, missing_debug_implementations, reason = "generated code, see src/lib.rs")]
+#[path = "../src/chf_capnp.rs"]
+mod chf_capnp;
+mod reference;
+
+use kflow::codec::{Encoder, decode};
+use kflow::{DirectionCounters, EndReason, Endpoint, FlowRecord, MacAddress, columns, text};
+use serde::Serializer;
+use serde::ser::SerializeMap;
+use serde_json::{Value, json};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Records of one message, and messages of one run.
+const BATCH_RECORDS: usize = 1000;
+const RUN_MESSAGES: usize = 200;
+/// Runs of which the median counts.
+const RUNS: usize = 9;
+
+/// Goal for encoding, per second on one core.
+const ENCODE_GOAL: f64 = 2_000_000.0;
+
+fn main() {
+    let records = typical_records();
+    let mut encoder = Encoder::new();
+    let message = encoder.encode(&records).expect("the batch is small").to_vec();
+    let mut reference_message = Vec::new();
+    reference::encode(&records, &mut reference_message);
+
+    let [ours, capnp] = in_turns([
+        &mut || {
+            black_box(encoder.encode(black_box(&records)).expect("the batch is small"));
+        },
+        &mut || {
+            reference::encode(black_box(&records), &mut reference_message);
+            black_box(&reference_message);
+        },
+    ]);
+    let mut copy = vec![0; message.len()];
+    let [decoded, copied] = in_turns([
+        &mut || {
+            black_box(decode(black_box(&message)).expect("it was just encoded"));
+        },
+        &mut || {
+            copy.copy_from_slice(black_box(&message));
+            black_box(&copy);
+        },
+    ]);
+    let (mut lines, mut reference_lines) = (Vec::new(), Vec::new());
+    let [json, serde] = in_turns([
+        &mut || {
+            lines.clear();
+            black_box(&records).iter().for_each(|record| text::write_json(record, &mut lines));
+            black_box(&lines);
+        },
+        &mut || {
+            reference_lines.clear();
+            black_box(&records).iter().for_each(|record| write_with_serde(record, &mut reference_lines));
+            black_box(&reference_lines);
+        },
+    ]);
+    assert_eq!(lines, reference_lines, "both write the same lines");
+    let bytes = message.len() as f64 / BATCH_RECORDS as f64;
+    let reference_bytes = reference_message.len() as f64 / BATCH_RECORDS as f64;
+    let results = [
+        result(
+            "kflow encode",
+            ours,
+            "records/s",
+            "capnp builder and packed writer",
+            capnp,
+            Some(ENCODE_GOAL),
+        ),
+        result("kflow decode", decoded, "records/s", "copy of the message", copied, None),
+        result("kflow json", json, "records/s", "serde_json, a map of the same columns", serde, None),
+        result("kflow record", bytes, "bytes", "capnp builder and packed writer", reference_bytes, None),
+    ];
+    for result in &results {
+        eprintln!(
+            "{:<14} {:>12.1} {:<10} {:>8.3} x {} ({:.1})",
+            result["name"].as_str().unwrap_or_default(),
+            result["value"].as_f64().unwrap_or_default(),
+            result["unit"].as_str().unwrap_or_default(),
+            result["ratio"].as_f64().unwrap_or_default(),
+            result["reference"].as_str().unwrap_or_default(),
+            result["reference_value"].as_f64().unwrap_or_default(),
+        );
+    }
+    println!("{}", Value::from(results.to_vec()));
+}
+
+/// What [`text::write_json`] does, by the general serializer.
+fn write_with_serde(record: &FlowRecord, lines: &mut Vec<u8>) {
+    let mut serializer = serde_json::Serializer::new(&mut *lines);
+    let mut map = serializer.serialize_map(None).expect("a vector takes every write");
+    for column in columns::printed() {
+        let written = match (column.value)(record) {
+            columns::Value::Number(number) => map.serialize_entry(column.name, &number),
+            columns::Value::Address(address) => map.serialize_entry(column.name, &address),
+            columns::Value::Mac(mac) => map.serialize_entry(column.name, &format_args!("{mac}")),
+            columns::Value::EndReason(reason) => map.serialize_entry(column.name, reason.name()),
+        };
+        written.expect("a vector takes every write");
+    }
+    map.end().expect("a vector takes every write");
+    lines.push(b'\n');
+}
+
+fn result(
+    name: &str,
+    value: f64,
+    unit: &str,
+    reference: &str,
+    reference_value: f64,
+    goal: Option<f64>,
+) -> Value {
+    json!({
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "reference": reference,
+        "reference_value": reference_value,
+        "ratio": value / reference_value,
+        "goal": goal,
+        "met": goal.map(|goal| value >= goal),
+    })
+}
+
+/// Records per second of both, each the median of its runs, which take turns.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn in_turns(mut bodies: [&mut dyn FnMut(); 2]) -> [f64; 2] {
+    let mut rates = [[0.0; RUNS]; 2];
+    for run in 0..RUNS {
+        for (body, rates) in bodies.iter_mut().zip(&mut rates) {
+            let start = Instant::now();
+            for _ in 0..RUN_MESSAGES {
+                body();
+            }
+            rates[run] = (BATCH_RECORDS * RUN_MESSAGES) as f64 / start.elapsed().as_secs_f64();
+        }
+    }
+    rates.map(|mut rates| {
+        rates.sort_by(f64::total_cmp);
+        rates[RUNS / 2]
+    })
+}
+
+/// IPv4 flows as a sensor exports them: mostly TCP, some UDP, sizes from a few packets to many.
+fn typical_records() -> Vec<FlowRecord> {
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    (0..BATCH_RECORDS)
+        .map(|_| {
+            let is_udp = random.below(10) < 3;
+            let start_ns = 1_795_000_000_000_000_000 + random.below(60_000_000_000);
+            FlowRecord {
+                start_ns,
+                end_ns: start_ns + random.below(30_000_000_000),
+                source: endpoint(&mut random, [0x02, 0x42, 0xAC, 0x11, 0x00, 0x02], 49_152),
+                destination: endpoint(&mut random, [0x02, 0x42, 0xAC, 0x11, 0x00, 0x01], 443),
+                protocol: if is_udp { 17 } else { 6 },
+                forward: counters(&mut random, if is_udp { 0 } else { 0x1B }),
+                reverse: counters(&mut random, if is_udp { 0 } else { 0x1B }),
+                end_reason: if is_udp { EndReason::IdleTimeout } else { EndReason::EndOfFlow },
+                ..FlowRecord::default()
+            }
+        })
+        .collect()
+}
+
+fn endpoint(random: &mut Random, mac: [u8; 6], port: u16) -> Endpoint {
+    let address = 0x0A00_0000 | random.below(1 << 24) as u32;
+    Endpoint {
+        address: std::net::Ipv4Addr::from_bits(address).into(),
+        port: port + random.below(1000) as u16,
+        mac: MacAddress(mac),
+    }
+}
+
+fn counters(random: &mut Random, tcp_flags: u8) -> DirectionCounters {
+    let magnitude = 1 + random.below(10);
+    let packets = 1 + random.below(1 << magnitude);
+    let bytes = packets * (40 + random.below(1400));
+    DirectionCounters {
+        packets,
+        bytes,
+        frame_bytes: bytes + packets * 14,
+        tcp_flags,
+        ..DirectionCounters::default()
+    }
+}
+
+/// A xorshift generator: the same records in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}

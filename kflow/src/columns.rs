@@ -434,6 +434,11 @@ mod tests {
     }
 
     #[test]
+    fn names_of_custom_columns_have_at_most_31_bytes() {
+        assert!(customs().all(|(_, custom)| custom.name.len() <= 31));
+    }
+
+    #[test]
     fn every_custom_column_is_a_number() {
         for (column, custom) in customs() {
             assert!(!matches!(column.kind, Kind::Address | Kind::Mac), "{}", custom.name);

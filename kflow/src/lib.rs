@@ -5,7 +5,7 @@
 //! 1. A sensor fills a [`FlowRecord`] and hands it over in a batch ([`record`]).
 //! 2. A [`Sink`] takes the batch: a directory of flow files, a single file or JSON lines ([`sink`]).
 //! 3. For a flow file the batch becomes one packed message ([`codec`]), which is appended with its length in
-//!    front ([`file`]).
+//!    front ([`mod@file`]).
 //! 4. A reader takes the messages out of the file and the records out of the messages, the same as they were
 //!    at the start ([`file::FileReader`]).
 //! 5. They are printed as JSON or CSV, column by column of one table ([`columns`], [`text`]).
@@ -15,12 +15,15 @@
 pub mod codec;
 pub mod columns;
 pub mod error;
+pub mod file;
 pub mod record;
+pub mod sink;
+pub mod text;
 
 #[rustfmt::skip]
 #[expect(
     clippy::all,
-    dead_code,
+    clippy::pedantic,
     missing_debug_implementations,
     reason = "written by capnpc from schema/chf.capnp; compared with a fresh one by a test"
 )]
@@ -28,3 +31,4 @@ mod chf_capnp;
 
 pub use error::Error;
 pub use record::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};
+pub use sink::{Sink, SinkError};

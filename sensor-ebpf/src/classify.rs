@@ -31,9 +31,12 @@ pub struct Packed {
 
 pub enum Addresses {
     None,
-    V4 { source: [u8; 4], destination: [u8; 4] },
-    V6 { source: [u8; 16], destination: [u8; 16] },
+    V4 { source: u32, destination: u32 },
+    V6 { source: V6Address, destination: V6Address },
 }
+
+/// Upper and lower half.
+pub type V6Address = (u64, u64);
 
 impl Packed {
     const fn without_addresses(class: Class) -> Packed {
@@ -68,13 +71,13 @@ pub fn classify(packet: &Packet, key: HashKey) -> Packed {
 /// EtherType behind the tags and the offset of what follows.
 #[inline(always)]
 fn link(packet: &Packet) -> Option<(u16, usize)> {
-    let mut ethertype = u16::from_be(packet.read::<u16>(ETHERNET_BYTES - 2)?);
+    let mut ethertype = packet.read::<u16>(ETHERNET_BYTES - 2)?;
     let mut offset = ETHERNET_BYTES;
     for _ in 0..VLAN_TAGS_MAX {
         if !is_vlan(ethertype) {
             break;
         }
-        ethertype = u16::from_be(packet.read::<u16>(offset + 2)?);
+        ethertype = packet.read::<u16>(offset + 2)?;
         offset += VLAN_TAG_BYTES;
     }
     Some((ethertype, offset))
@@ -94,9 +97,9 @@ fn ipv4(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
         return None;
     }
     let protocol = packet.read::<u8>(at + 9)?;
-    let fragment = u16::from_be(packet.read::<u16>(at + 6)?);
-    let source = packet.read::<[u8; 4]>(at + 12)?;
-    let destination = packet.read::<[u8; 4]>(at + 16)?;
+    let fragment = packet.read::<u16>(at + 6)?;
+    let source = packet.read::<u32>(at + 12)?;
+    let destination = packet.read::<u32>(at + 16)?;
     // The first fragment has ports, later ones (offset above zero) have not.
     let is_later_fragment = fragment & 0x1fff != 0;
     let ports = if is_later_fragment { Some((0, 0)) } else { ports(packet, at + header_bytes, protocol) };
@@ -110,8 +113,8 @@ fn ipv4(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
     };
     let hash = hash::flow_v4(
         key,
-        (u32::from_be_bytes(source), source_port),
-        (u32::from_be_bytes(destination), destination_port),
+        (source, source_port),
+        (destination, destination_port),
         protocol,
     );
     let addresses = Addresses::V4 { source, destination };
@@ -123,8 +126,8 @@ fn ipv6(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
     if packet.read::<u8>(at)? >> 4 != 6 {
         return None;
     }
-    let source = packet.read::<[u8; 16]>(at + 8)?;
-    let destination = packet.read::<[u8; 16]>(at + 24)?;
+    let source = (packet.read::<u64>(at + 8)?, packet.read::<u64>(at + 16)?);
+    let destination = (packet.read::<u64>(at + 24)?, packet.read::<u64>(at + 32)?);
     let mut protocol = packet.read::<u8>(at + 6)?;
     let mut offset = at + 40;
     let mut is_fragment = false;
@@ -133,12 +136,14 @@ fn ipv6(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
         match protocol {
             // Hop-by-hop, routing, destination options: length in 8-byte units, not counting the first.
             0 | 43 | 60 => {
-                protocol = packet.read::<u8>(offset)?;
-                offset += (usize::from(packet.read::<u8>(offset + 1)?) + 1) * 8;
+                let next_and_length = packet.read::<u16>(offset)?;
+                protocol = (next_and_length >> 8) as u8;
+                offset += (usize::from(next_and_length & 0xff) + 1) * 8;
             }
             44 => {
-                protocol = packet.read::<u8>(offset)?;
-                let fragment = u16::from_be(packet.read::<u16>(offset + 2)?);
+                let header = packet.read::<u32>(offset)?;
+                protocol = (header >> 24) as u8;
+                let fragment = header as u16;
                 offset += 8;
                 is_fragment = true;
                 if fragment & 0xfff8 != 0 {
@@ -163,8 +168,8 @@ fn ipv6(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
     };
     let hash = hash::flow_v6(
         key,
-        (upper(source), lower(source), source_port),
-        (upper(destination), lower(destination), destination_port),
+        (source.0, source.1, source_port),
+        (destination.0, destination.1, destination_port),
         protocol,
     );
     let addresses = Addresses::V6 { source, destination };
@@ -177,19 +182,6 @@ fn ports(packet: &Packet, at: usize, protocol: u8) -> Option<(u16, u16)> {
     if !matches!(protocol, TCP | UDP | SCTP) {
         return Some((0, 0));
     }
-    let source = u16::from_be(packet.read::<u16>(at)?);
-    let destination = u16::from_be(packet.read::<u16>(at + 2)?);
-    Some((source, destination))
-}
-
-#[inline(always)]
-fn upper(address: [u8; 16]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = address;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
-}
-
-#[inline(always)]
-fn lower(address: [u8; 16]) -> u64 {
-    let [.., a, b, c, d, e, f, g, h] = address;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let ports = packet.read::<u32>(at)?;
+    Some(((ports >> 16) as u16, ports as u16))
 }

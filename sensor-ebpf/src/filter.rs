@@ -4,7 +4,7 @@
 //! included, one of the two sides must be. Frames without addresses always pass.
 
 use crate::{
-    classify::{Addresses, Packed},
+    classify::{Addresses, Packed, V6Address},
     maps::{PORTS, PREFIXES_V4, PREFIXES_V6, PROTOCOLS},
 };
 use aya_ebpf::maps::lpm_trie::Key;
@@ -40,13 +40,14 @@ fn pair_passes(source: u8, destination: u8, must_include: bool) -> bool {
 }
 
 #[inline(always)]
-fn prefix_v4(address: [u8; 4]) -> u8 {
-    rule(PREFIXES_V4.get(Key::new(32, address)))
+fn prefix_v4(address: u32) -> u8 {
+    rule(PREFIXES_V4.get(Key::new(32, address.to_be_bytes())))
 }
 
 #[inline(always)]
-fn prefix_v6(address: [u8; 16]) -> u8 {
-    rule(PREFIXES_V6.get(Key::new(128, address)))
+fn prefix_v6((upper, lower): V6Address) -> u8 {
+    let address = u128::from(upper) << 64 | u128::from(lower);
+    rule(PREFIXES_V6.get(Key::new(128, address.to_be_bytes())))
 }
 
 #[inline(always)]

@@ -1,6 +1,8 @@
 //! The XDP program: one frame in, one verdict out, nothing lost without a count.
 #![no_std]
 #![no_main]
+// Packet loads are written as BPF assembly, see packet.rs.
+#![feature(asm_experimental_arch)]
 
 mod classify;
 mod filter;

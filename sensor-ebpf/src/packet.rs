@@ -28,29 +28,48 @@ impl Packet {
         self.end - self.start
     }
 
-    /// Copies `T` out of the frame, or `None` past the end of the linear part.
+    /// The big-endian integer at `offset`, or `None` past the end of the linear part. At offsets that the verifier
+    /// does not know as constants, `T` must be longer than one byte: it learns nothing from `at < end`.
     #[inline(always)]
-    pub fn read<T: Plain>(&self, offset: usize) -> Option<T> {
+    pub fn read<T: Wire>(&self, offset: usize) -> Option<T> {
         let at = self.start + offset;
         if at + size_of::<T>() > self.end {
             return None;
         }
-        // SAFETY: `at + size_of::<T>() <= end` was checked on the line above, and `Plain` has no invalid bits.
-        Some(unsafe { core::ptr::read_unaligned(at as *const T) })
+        // SAFETY: `at + size_of::<T>() <= end` was checked on the line above.
+        Some(unsafe { T::load(at) })
     }
 }
 
-/// Types that any bytes are a value of.
-///
-/// # Safety
-/// No padding, no invalid bit patterns.
-pub unsafe trait Plain: Copy {}
-// SAFETY: integers and byte arrays take any bits.
-unsafe impl Plain for u8 {}
-// SAFETY: as above.
-unsafe impl Plain for u16 {}
-// SAFETY: as above.
-unsafe impl<const N: usize> Plain for [u8; N] {}
+/// Integers in network byte order.
+pub trait Wire: Sized {
+    /// # Safety
+    /// `at` points to as many bytes of packet memory.
+    unsafe fn load(at: usize) -> Self;
+}
+
+/// Loads by one instruction each. The instruction set takes any alignment in packet memory, but the compiler,
+/// which has to do without in other memory, would put the number together from single bytes.
+macro_rules! wire {
+    ($type:ty, $load:literal) => {
+        impl Wire for $type {
+            #[inline(always)]
+            unsafe fn load(at: usize) -> $type {
+                let value: u64;
+                // SAFETY: reads the bytes that the caller vouches for and nothing else.
+                unsafe {
+                    core::arch::asm!($load, value = out(reg) value, at = in(reg) at, options(readonly, nostack));
+                }
+                <$type>::from_be(value as $type)
+            }
+        }
+    };
+}
+
+wire!(u8, "{value} = *(u8 *)({at} + 0)");
+wire!(u16, "{value} = *(u16 *)({at} + 0)");
+wire!(u32, "{value} = *(u32 *)({at} + 0)");
+wire!(u64, "{value} = *(u64 *)({at} + 0)");
 
 /// Length of the whole frame, all its buffers together.
 #[inline(always)]

@@ -8,6 +8,7 @@ mod interrupt;
 mod run;
 mod setup;
 mod shell;
+mod summary;
 mod test;
 
 use std::process::ExitCode;

@@ -48,7 +48,7 @@ fn needs_root(arguments: &[OsString]) -> bool {
 }
 
 /// The status as a shell would pass it on: 128 and the signal's number if a signal ended the program.
-fn exit_code(status: ExitStatus) -> ExitCode {
+pub fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -19,7 +19,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 pub fn run(filter: Option<&str>) -> anyhow::Result<()> {
-    setup::ensure()?;
+    setup::ensure_if_missing()?;
     shell::run(shell::cargo()?.args(["fmt", "--all", "--check"]))?;
     compile::build(compile::Profile::Release)?;
     let lint = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];

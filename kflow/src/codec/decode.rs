@@ -174,8 +174,7 @@ fn read_customs(
             Ok(custom::value::Uint64Val(value)) => value,
             _ => return Err(Invalid(format!("{} is not an unsigned number", custom.name))),
         };
-        (custom.set)(record, number)
-            .ok_or_else(|| Invalid(format!("{} cannot be {number}", custom.name)))?;
+        (custom.set)(record, number).ok_or_else(|| Invalid(format!("{} cannot be {number}", custom.name)))?;
     }
     Ok(())
 }

@@ -31,8 +31,8 @@ impl Packer {
 
     /// Makes room for this many words, so that giving them does not allocate.
     pub(super) fn reserve(&mut self, words: usize) {
-        // One zero run may be pending before them.
-        let needed = self.length + (words + 1) * WORD_BYTES_MAX + self.zeros_pending / ZERO_RUN_MAX * 2;
+        // One zero run may be pending before them, and constants are copied with what is behind them.
+        let needed = self.length + (words + 2) * WORD_BYTES_MAX + self.zeros_pending / ZERO_RUN_MAX * 2;
         if self.bytes.len() < needed {
             self.bytes.resize(needed.max(self.bytes.len() * 2), 0);
         }
@@ -43,7 +43,7 @@ impl Packer {
     }
 
     /// Packs one word. The caller has reserved room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn word(&mut self, word: u64) {
         if word == 0 {
             self.zeros(1);
@@ -51,19 +51,38 @@ impl Packer {
         }
         self.flush_zeros();
         self.words += 1;
-        let (tag, present) = squeeze(word);
+        let Squeezed { tag, bytes, count } = squeeze(word);
         let slot = self.slot();
         slot[0] = tag;
-        slot[1..9].copy_from_slice(&present.to_le_bytes());
+        slot[1..9].copy_from_slice(&bytes.to_le_bytes());
         slot[9] = 0;
-        self.length += 1 + tag.count_ones() as usize + usize::from(tag == 0xFF);
+        self.length += 1 + count + usize::from(tag == 0xFF);
     }
 
     /// Packs this many zero words.
-    #[inline]
+    #[inline(always)]
     pub(super) fn zeros(&mut self, words: usize) {
         self.words += words;
         self.zeros_pending += words;
+    }
+
+    /// Appends words that were packed before. The caller has reserved room.
+    #[inline(always)]
+    pub(super) fn constant(&mut self, constant: &Constant) {
+        self.flush_zeros();
+        self.words += constant.words;
+        let room = &mut self.bytes[self.length..];
+        room.first_chunk_mut::<CONSTANT_BYTES_MAX>()
+            .expect("room was reserved for every word")
+            .copy_from_slice(&constant.bytes);
+        self.length += constant.length;
+    }
+
+    /// Appends words that were packed before, with another byte in one place.
+    #[inline(always)]
+    pub(super) fn constant_with(&mut self, constant: &Constant, place: usize, byte: u8) {
+        self.constant(constant);
+        self.bytes[self.length - constant.length + place] = byte;
     }
 
     /// The packed bytes of everything given since the last [`Packer::clear`].
@@ -72,7 +91,7 @@ impl Packer {
         &self.bytes[..self.length]
     }
 
-    #[inline]
+    #[inline(always)]
     fn flush_zeros(&mut self) {
         while self.zeros_pending > 0 {
             let run = self.zeros_pending.min(ZERO_RUN_MAX);
@@ -84,27 +103,79 @@ impl Packer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(&mut self) -> &mut [u8; WORD_BYTES_MAX] {
         self.bytes[self.length..].first_chunk_mut().expect("room was reserved for every word")
     }
 }
 
-/// The tag of a word and its bytes other than zero, moved together to the low end.
+/// A few words that are packed once and appended many times.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Constant {
+    bytes: [u8; CONSTANT_BYTES_MAX],
+    length: usize,
+    words: usize,
+}
+
+const CONSTANT_BYTES_MAX: usize = 16;
+
+impl Constant {
+    /// Packs words whose packed form has at most 16 bytes.
+    pub(super) fn new(words: &[u64]) -> Constant {
+        let mut packer = Packer::default();
+        packer.reserve(words.len());
+        for word in words {
+            packer.word(*word);
+        }
+        let packed = packer.finish();
+        let mut bytes = [0; CONSTANT_BYTES_MAX];
+        bytes[..packed.len()].copy_from_slice(packed);
+        Constant { bytes, length: packed.len(), words: words.len() }
+    }
+
+    /// Packed bytes.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+}
+
+struct Squeezed {
+    tag: u8,
+    /// The bytes other than zero, moved together to the low end.
+    bytes: u64,
+    /// How many these are.
+    count: usize,
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Finds the bytes of a word that are not zero.
 ///
-/// All eight bytes are worked on at once: no branch depends on the data, which the branch predictor could
-/// not guess.
-#[inline]
-fn squeeze(word: u64) -> (u8, u64) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
+/// In most words they are the low bytes of one number or of the two 32-bit halves, and then the upper half
+/// only has to move down.
+#[inline(always)]
+fn squeeze(word: u64) -> Squeezed {
     const LOW_BITS: u64 = 0x7F7F_7F7F_7F7F_7F7F;
     // The multiplication moves bit 0 of byte `i` to bit `i` of the topmost byte.
     const GATHER: u64 = 0x0102_0408_1020_4080;
 
     let present = ((((word & LOW_BITS) + LOW_BITS) | word) >> 7) & ONES;
     let tag = (present.wrapping_mul(GATHER) >> 56) as u8;
+    let count = (present.wrapping_mul(ONES) >> 56) as usize;
+    let (low, high) = (tag & 0xF, tag >> 4);
+    if low & (low + 1) | high & (high + 1) != 0 {
+        return Squeezed { tag, bytes: squeeze_any(word, present), count };
+    }
+    let low_count = (present as u32).wrapping_mul(ONES as u32) >> 24;
+    let bytes = word & 0xFFFF_FFFF | word >> 32 << (8 * low_count);
+    Squeezed { tag, bytes, count }
+}
+
+/// Moves the bytes of a word that are present (1 in `present`) to the low end, all of them at once.
+#[cold]
+fn squeeze_any(word: u64, present: u64) -> u64 {
     // Per byte that is present: how many absent ones are below it, which is how far it has to move.
-    let mut distance = ((present ^ ONES).wrapping_mul(ONES << 8)) & (present * 0xFF);
+    let mut distance = (present ^ ONES).wrapping_mul(ONES << 8) & (present * 0xFF);
     let mut bytes = word;
     for step in 0..3 {
         let moving = ((distance >> step) & ONES) * 0xFF;
@@ -112,7 +183,7 @@ fn squeeze(word: u64) -> (u8, u64) {
         bytes = (bytes & !moving) | ((bytes & moving) >> shift);
         distance = (distance & !moving) | ((distance & moving) >> shift);
     }
-    (tag, bytes)
+    bytes
 }
 
 #[cfg(test)]
@@ -155,7 +226,9 @@ mod tests {
     /// Words in which every byte is as likely zero as not.
     fn sparse_word() -> impl Strategy<Value = u64> {
         (any::<u64>(), any::<u8>()).prop_map(|(word, tag)| {
-            let keep = (0..8).filter(|index| tag >> index & 1 == 1).fold(0, |mask, index| mask | 0xFF << (8 * index));
+            let keep = (0..8)
+                .filter(|index| tag >> index & 1 == 1)
+                .fold(0, |mask, index| mask | 0xFF << (8 * index));
             word & keep
         })
     }
@@ -176,7 +249,9 @@ mod tests {
     #[test]
     fn every_tag_is_packed_right() {
         for tag in 0..=255u8 {
-            let word = (0..8).filter(|index| tag >> index & 1 == 1).fold(0, |word, index| word | (0xA0 + index) << (8 * index));
+            let word = (0..8)
+                .filter(|index| tag >> index & 1 == 1)
+                .fold(0, |word, index| word | (0xA0 + index) << (8 * index));
             assert_eq!(pack(&[word]), pack_naively(&[word]), "tag {tag:#04x}");
         }
     }

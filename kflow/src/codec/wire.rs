@@ -1,6 +1,6 @@
 //! Words of a Cap'n Proto message (its encoding specification) and the numbers of the flow schema.
 //!
-//! Sizes follow from `schema/chf.capnp`; the tests compare them with the generated code's.
+//! Sizes follow from `schema/chf.capnp`; the tests compare messages with those of the generated code.
 
 /// `CHF`: 29 data words, 14 pointers.
 pub(super) const CHF_DATA_WORDS: usize = 29;

@@ -18,23 +18,25 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
     let sample_rate = prop_oneof![Just(1), any::<u32>()];
     let times = (number(), number());
     (times, addresses, protocol, transport, macs, any_counters(), any_counters(), reason, sample_rate)
-        .prop_map(|(times, addresses, protocol, transport, macs, forward, reverse, end_reason, sample_rate)| {
-            let is_icmp = protocol == 1 || protocol == 58;
-            let [kind, code] = transport.0.to_be_bytes();
-            let ports = if is_icmp { (0, 0) } else { transport };
-            FlowRecord {
-                start_ns: times.0,
-                end_ns: times.1,
-                source: endpoint(addresses.0, ports.0, macs.0),
-                destination: endpoint(addresses.1, ports.1, macs.1),
-                protocol,
-                icmp: if is_icmp { IcmpKind { kind, code } } else { IcmpKind::default() },
-                forward,
-                reverse,
-                end_reason,
-                sample_rate,
-            }
-        })
+        .prop_map(
+            |(times, addresses, protocol, transport, macs, forward, reverse, end_reason, sample_rate)| {
+                let is_icmp = protocol == 1 || protocol == 58;
+                let [kind, code] = transport.0.to_be_bytes();
+                let ports = if is_icmp { (0, 0) } else { transport };
+                FlowRecord {
+                    start_ns: times.0,
+                    end_ns: times.1,
+                    source: endpoint(addresses.0, ports.0, macs.0),
+                    destination: endpoint(addresses.1, ports.1, macs.1),
+                    protocol,
+                    icmp: if is_icmp { IcmpKind { kind, code } } else { IcmpKind::default() },
+                    forward,
+                    reverse,
+                    end_reason,
+                    sample_rate,
+                }
+            },
+        )
 }
 
 fn endpoint(address: IpAddr, port: u16, mac: [u8; 6]) -> Endpoint {

@@ -2,7 +2,10 @@
 
 use crate::packet::Side;
 use sensor_ebpf::hash::{self, HashKey};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    hint::select_unpredictable,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// Addresses, ports and protocol in canonical order: the end with the lower (address, port) comes first.
 ///
@@ -28,33 +31,44 @@ impl FlowKey {
     /// Key and sender of a packet from `addresses[0]` to `addresses[1]`, host-order integers.
     #[inline(always)]
     pub fn v4(addresses: [u32; 2], ends: Ends) -> (FlowKey, Side) {
-        let [source, destination] = addresses.map(|address| (0, u64::from(address)));
-        FlowKey::canonical(source, destination, ends, 0)
+        let [source, destination] = addresses.map(u64::from);
+        let is_low = (source << 16 | u64::from(ends.source_port))
+            <= (destination << 16 | u64::from(ends.destination_port));
+        FlowKey::canonical(is_low, [(0, source), (0, destination)], ends, 0)
     }
 
     /// As [`FlowKey::v4`]; an address is its two big-endian halves, upper first.
     #[inline(always)]
-    pub fn v6([source, destination]: [(u64, u64); 2], ends: Ends) -> (FlowKey, Side) {
-        FlowKey::canonical(source, destination, ends, FAMILY_V6)
+    pub fn v6(addresses: [(u64, u64); 2], ends: Ends) -> (FlowKey, Side) {
+        let [source, destination] =
+            addresses.map(|(upper, lower)| u128::from(upper) << 64 | u128::from(lower));
+        let is_low = source < destination
+            || (source == destination && ends.source_port <= ends.destination_port);
+        FlowKey::canonical(is_low, addresses, ends, FAMILY_V6)
     }
 
     #[inline(always)]
     fn canonical(
-        source: (u64, u64),
-        destination: (u64, u64),
+        is_low: bool,
+        [source, destination]: [(u64, u64); 2],
         ends: Ends,
         family: u64,
     ) -> (FlowKey, Side) {
         let Ends { source_port, destination_port, protocol } = ends;
-        let is_low = (source, source_port) <= (destination, destination_port);
-        let (low, high, low_port, high_port) = if is_low {
-            (source, destination, source_port, destination_port)
-        } else {
-            (destination, source, destination_port, source_port)
-        };
-        let rest = u64::from(low_port) | u64::from(high_port) << 16 | u64::from(protocol) << 32 | family;
-        let sender = if is_low { Side::Low } else { Side::High };
-        (FlowKey([low.0, low.1, high.0, high.1, rest]), sender)
+        // Which end sends is as good as random: no branch predictor gets it right.
+        let select = |low, high| select_unpredictable(is_low, low, high);
+        let ports = select(
+            u64::from(source_port) | u64::from(destination_port) << 16,
+            u64::from(destination_port) | u64::from(source_port) << 16,
+        );
+        let key = FlowKey([
+            select(source.0, destination.0),
+            select(source.1, destination.1),
+            select(destination.0, source.0),
+            select(destination.1, source.1),
+            ports | u64::from(protocol) << 32 | family,
+        ]);
+        (key, select_unpredictable(is_low, Side::Low, Side::High))
     }
 
     /// The hash that the kernel program computes for the same packet.

@@ -11,3 +11,6 @@ mod wheel;
 
 pub use key::FlowKey;
 pub use table::{FlowTable, Observation, TableConfig};
+
+#[cfg(test)]
+mod tests;

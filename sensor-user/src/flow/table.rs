@@ -5,11 +5,15 @@
 //! 1. **Embryonic**: one direction only and fewer than [`EMBRYONIC_PACKETS`] packets. Spoofed floods and scans
 //!    never leave this state, so these are evicted first and, under pressure, time out early.
 //! 2. **Grown**: answered, or at least persistent.
-//! 3. **Closing**: RST, or FIN from both sides. It lingers for trailing ACKs, then ends as `EndOfFlow`.
+//! 3. **Closing**: RST, or FIN from both sides. It lingers for trailing ACKs, then ends as `EndOfFlow`; so it
+//!    does when a SYN without ACK reuses its ports.
 //!
 //! It ends by idle timeout, close, eviction or [`FlowTable::flush`]; the active timeout exports a record and
-//! lets it live on with fresh counters. Timeouts are decided by the packet that comes too late as much as by the
-//! wheel, so what is exported depends on time stamps alone, never on how often the wheel was turned.
+//! lets it live on with fresh counters, unless it is closing. Of several timeouts that have passed the earliest
+//! counts: an active timeout before the idle one exports the record, and the flow then ends without another.
+//! Timeouts are decided by the packet that comes too late as much as by the wheel. So while time stamps do not
+//! run backwards and there is room, the records depend on time stamps alone, never on how often the wheel was
+//! turned. Under pressure and at the limit they depend on what else the table holds.
 //!
 //! At the limit: the oldest embryonic flow is evicted; if there is none, the idlest of the flows that the wheel
 //! would look at next.
@@ -72,6 +76,8 @@ pub struct Observation<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableCounts {
     pub flows_created: u64,
+    /// With or without a record: `flows_created` is always this plus those in the table.
+    pub flows_ended: u64,
     /// Indexed by `EndReason as usize - 1`.
     pub records: [u64; 5],
     pub evicted_embryonic: u64,
@@ -248,6 +254,10 @@ impl FlowTable {
     pub fn expire(&mut self, now: Moment, flows_max: usize, emit: &mut impl FnMut(FlowRecord)) {
         self.now = self.now.max(now);
         for _ in 0..flows_max {
+            if let Some(slot) = self.embryonic_too_old() {
+                self.end(slot, EndReason::IdleTimeout, emit);
+                continue;
+            }
             let Some(slot) = self.wheel.due(self.now) else { return };
             match self.overdue(slot, self.now) {
                 Some(EndReason::ActiveTimeout) => {
@@ -264,12 +274,9 @@ impl FlowTable {
     /// Ends every flow: the sensor stops or the file is over. Those past their timeouts end by them.
     pub fn flush(&mut self, emit: &mut impl FnMut(FlowRecord)) {
         while let Some(slot) = self.wheel.earliest() {
-            let reason = match self.overdue(slot, self.now) {
-                Some(EndReason::ActiveTimeout) | None => EndReason::ForcedEnd,
-                Some(reason) => reason,
-            };
-            let reason =
-                if self.hot.0[slot.0 as usize].state == State::Closing { EndReason::EndOfFlow } else { reason };
+            let is_closing = self.hot.0[slot.0 as usize].state == State::Closing;
+            let at_rest = if is_closing { EndReason::EndOfFlow } else { EndReason::ForcedEnd };
+            let reason = self.overdue(slot, self.now).unwrap_or(at_rest);
             self.end(slot, reason, emit);
         }
     }
@@ -277,17 +284,17 @@ impl FlowTable {
     #[inline(always)]
     fn update(&mut self, slot: SlotId, observation: &Observation<'_>, emit: &mut impl FnMut(FlowRecord)) {
         let now = observation.time;
-        if let Some(reason) = self.overdue_at_packet(slot, observation) {
-            self.renew(slot, reason, observation, emit);
+        if self.may_be_over(slot, now) {
+            self.renew(slot, observation, emit);
         }
         let hot = &mut self.hot.0[slot.0 as usize];
         hot.last = hot.last.max(now);
         hot.start = if hot.is_span_empty() { now } else { hot.start.min(now) };
-        let is_grown = hot.state != State::Embryonic;
         self.add(slot, observation);
-        if !is_grown && self.hot.0[slot.0 as usize].has_outgrown_embryo() {
+        let hot = &mut self.hot.0[slot.0 as usize];
+        if hot.state == State::Embryonic && hot.has_outgrown_embryo() {
+            hot.state = State::Grown;
             self.embryonic.unlink(&mut self.cold, slot);
-            self.hot.0[slot.0 as usize].state = State::Grown;
         }
     }
 
@@ -312,59 +319,73 @@ impl FlowTable {
         }
     }
 
-    /// Why a flow is over at `now`, if it is.
+    /// Whether [`FlowTable::overdue`] or a reused port is worth a look: never wrong when it says no.
     #[inline(always)]
-    fn overdue(&self, slot: SlotId, now: Moment) -> Option<EndReason> {
+    fn may_be_over(&self, slot: SlotId, now: Moment) -> bool {
         let hot = &self.hot.0[slot.0 as usize];
-        let idle_ns = now.since(hot.last);
-        if hot.state == State::Closing && idle_ns >= self.linger_ns {
-            return Some(EndReason::EndOfFlow);
+        now.since(hot.last) >= self.idle_ns
+            || now.since(hot.start) >= self.active_ns
+            || hot.state == State::Closing
+    }
+
+    /// Why a flow is over at `now`, if it is: by the earliest of its timeouts.
+    fn overdue(&self, slot: SlotId, now: Moment) -> Option<EndReason> {
+        let (end, reason) = self.next_end(slot);
+        (now >= end).then_some(reason)
+    }
+
+    /// When the flow is over if no packet comes, and why. The active timeout of a span without packets exports
+    /// nothing and moves the start of the span.
+    fn next_end(&self, slot: SlotId) -> (Moment, EndReason) {
+        let hot = &self.hot.0[slot.0 as usize];
+        let active = hot.start.0.saturating_add(self.active_ns);
+        if hot.state == State::Closing {
+            let idle = hot.last.0.saturating_add(self.linger_ns.min(self.idle_ns));
+            return (Moment(idle.min(active)), EndReason::EndOfFlow);
         }
-        if idle_ns >= self.idle_ns {
-            return Some(EndReason::IdleTimeout);
+        let idle = hot.last.0.saturating_add(self.idle_ns);
+        if active < idle {
+            return (Moment(active), EndReason::ActiveTimeout);
         }
-        if hot.state == State::Embryonic && idle_ns >= self.embryonic_ns && self.is_under_pressure() {
-            return Some(EndReason::IdleTimeout);
+        (Moment(idle), EndReason::IdleTimeout)
+    }
+
+    /// The oldest embryonic flow, if the table is under pressure and the flow idle for too long then.
+    fn embryonic_too_old(&self) -> Option<SlotId> {
+        if self.len() < self.config.pressure {
+            return None;
         }
-        (now.since(hot.start) >= self.active_ns).then_some(EndReason::ActiveTimeout)
+        let oldest = self.embryonic.first()?;
+        let idle_ns = self.now.since(self.hot.0[oldest.0 as usize].last);
+        (idle_ns >= self.embryonic_ns).then_some(oldest)
+    }
+
+    /// Exports what is over of a flow whose next packet is at hand, and starts it anew in place.
+    #[cold]
+    #[inline(never)]
+    fn renew(&mut self, slot: SlotId, observation: &Observation<'_>, emit: &mut impl FnMut(FlowRecord)) {
+        // Twice at most: the span that an active timeout opens starts now, so the flow can only be idle.
+        while let Some(reason) = self.overdue_at_packet(slot, observation) {
+            self.export(slot, reason, emit);
+            if reason == EndReason::ActiveTimeout {
+                self.restart_counters(slot, observation.time);
+                continue;
+            }
+            self.counts.flows_ended += 1;
+            let tag = self.hot.0[slot.0 as usize].tag;
+            self.unhang(slot);
+            self.start(slot, tag, observation);
+            self.hang(slot);
+        }
     }
 
     /// As [`FlowTable::overdue`] for the flow's own next packet, which also tells a reused port.
-    #[inline(always)]
     fn overdue_at_packet(&self, slot: SlotId, observation: &Observation<'_>) -> Option<EndReason> {
-        let hot = &self.hot.0[slot.0 as usize];
-        let now = observation.time;
-        if now.since(hot.last) >= self.idle_ns {
-            return Some(if hot.state == State::Closing { EndReason::EndOfFlow } else { EndReason::IdleTimeout });
-        }
-        if hot.state == State::Closing && observation.packet.tcp_flags & (SYN | ACK) == SYN {
+        let is_closing = self.hot.0[slot.0 as usize].state == State::Closing;
+        if is_closing && observation.packet.tcp_flags & (SYN | ACK) == SYN {
             return Some(EndReason::EndOfFlow);
         }
-        (now.since(hot.start) >= self.active_ns).then_some(EndReason::ActiveTimeout)
-    }
-
-    fn is_under_pressure(&self) -> bool {
-        self.len() >= self.config.pressure
-    }
-
-    /// Exports a flow whose next packet is at hand and starts it anew in place.
-    #[cold]
-    fn renew(
-        &mut self,
-        slot: SlotId,
-        reason: EndReason,
-        observation: &Observation<'_>,
-        emit: &mut impl FnMut(FlowRecord),
-    ) {
-        self.export(slot, reason, emit);
-        if reason == EndReason::ActiveTimeout {
-            self.restart_counters(slot, observation.time);
-            return;
-        }
-        let tag = self.hot.0[slot.0 as usize].tag;
-        self.unhang(slot);
-        self.start(slot, tag, observation);
-        self.hang(slot);
+        self.overdue(slot, observation.time)
     }
 
     #[inline(never)]
@@ -396,12 +417,14 @@ impl FlowTable {
         let idlest = self
             .index
             .neighbours(tag)
-            .take(EVICTION_CANDIDATES)
-            .min_by_key(|slot| self.hot.0[slot.0 as usize].last)
+            .min_by_key(|slot| {
+                let hot = &self.hot.0[slot.0 as usize];
+                (hot.state != State::Embryonic, hot.last)
+            })
             .expect("a crowded neighbourhood has flows");
         self.counts.evicted_crowded += 1;
         self.end(idlest, EndReason::LackOfResources, emit);
-        // One word fewer in the run leaves a vacancy in it.
+        // A word from behind the neighbourhood may have moved into the vacancy: then another flow has to go.
         self.observe(observation, emit);
     }
 
@@ -496,15 +519,8 @@ impl FlowTable {
 
     /// When to look at a flow next. Never before the tick after `now`, or the wheel would not move on.
     fn deadline(&self, slot: SlotId) -> Moment {
-        let hot = &self.hot.0[slot.0 as usize];
-        let idle_ns = match hot.state {
-            State::Closing => self.linger_ns.min(self.idle_ns),
-            State::Embryonic => self.embryonic_ns.min(self.idle_ns),
-            State::Grown | State::Free => self.idle_ns,
-        };
-        let idle = hot.last.0.saturating_add(idle_ns);
-        let active = hot.start.0.saturating_add(self.active_ns);
-        Moment(idle.min(active).max(self.now.0.saturating_add(1)))
+        let (end, _) = self.next_end(slot);
+        end.max(Moment(self.now.0.saturating_add(1)))
     }
 
     #[cold]
@@ -528,6 +544,7 @@ impl FlowTable {
 
     fn end(&mut self, slot: SlotId, reason: EndReason, emit: &mut impl FnMut(FlowRecord)) {
         self.export(slot, reason, emit);
+        self.counts.flows_ended += 1;
         self.unhang(slot);
         let hot = &mut self.hot.0[slot.0 as usize];
         hot.state = State::Free;

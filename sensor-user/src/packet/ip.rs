@@ -9,6 +9,8 @@ use kflow::IcmpKind;
 
 const IPV4_HEADER_BYTES: usize = 20;
 const IPV6_HEADER_BYTES: usize = 40;
+/// Next-header value of a packet that is its header (RFC 8200 §4.7).
+const NO_NEXT_HEADER: u8 = 59;
 /// RFC 8200 §4.1 names seven at most; one more is spared for the odd sender.
 const EXTENSION_HEADERS_MAX: usize = 8;
 
@@ -29,11 +31,13 @@ struct Upper {
     /// Start and end of the IP payload in the captured bytes.
     start: usize,
     end: usize,
+    /// Where the IP packet ends on the wire, captured or not.
+    wire_end: usize,
     fragment: Fragment,
     anomaly: Option<Anomaly>,
 }
 
-#[inline]
+#[inline(always)]
 pub fn decode_v4(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow> {
     let at = network.offset;
     let header = bytes_at::<IPV4_HEADER_BYTES>(frame.bytes, at).ok_or(NotFlow::Ipv4Truncated)?;
@@ -61,7 +65,9 @@ pub fn decode_v4(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
         (false, false) => Fragment::Whole,
     };
     let end = (at + network_bytes.max(header_bytes)).min(frame.bytes.len());
-    let upper = Upper { protocol: header[9], start: (at + header_bytes).min(end), end, fragment, anomaly };
+    let start = (at + header_bytes).min(end);
+    let upper =
+        Upper { protocol: header[9], start, end, wire_end: at + network_bytes, fragment, anomaly };
     let addresses = [
         u32::from_be_bytes([header[12], header[13], header[14], header[15]]),
         u32::from_be_bytes([header[16], header[17], header[18], header[19]]),
@@ -70,7 +76,7 @@ pub fn decode_v4(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
     Ok(finish(frame, network, tos, network_bytes, &upper, |ends| FlowKey::v4(addresses, ends)))
 }
 
-#[inline]
+#[inline(always)]
 pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow> {
     let at = network.offset;
     let header = bytes_at::<IPV6_HEADER_BYTES>(frame.bytes, at).ok_or(NotFlow::Ipv6Truncated)?;
@@ -79,13 +85,16 @@ pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
     }
     let on_wire = (frame.wire_bytes as usize).saturating_sub(at);
     let payload_length = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    let network_bytes = IPV6_HEADER_BYTES + payload_length;
-    // A payload length of zero is a jumbogram (RFC 2675) or an empty packet: the frame ends it.
-    let end = if payload_length == 0 { frame.bytes.len() } else { (at + network_bytes).min(frame.bytes.len()) };
+    // A payload length of zero before another header is a jumbogram (RFC 2675), or what segmentation offload
+    // shows in place of one: the frame ends it.
+    let is_open = payload_length == 0 && header[6] != NO_NEXT_HEADER;
+    let network_bytes = if is_open { on_wire } else { IPV6_HEADER_BYTES + payload_length };
+    let wire_end = at + network_bytes.max(IPV6_HEADER_BYTES);
+    let end = wire_end.min(frame.bytes.len());
     let upper = extension_headers(frame.bytes, header[6], at + IPV6_HEADER_BYTES, end)?;
     let anomaly =
         if network_bytes > on_wire { Some(Anomaly::LengthBeyondFrame) } else { upper.anomaly };
-    let upper = Upper { anomaly, ..upper };
+    let upper = Upper { anomaly, wire_end, ..upper };
     let half = |at: usize| u64::from_be_bytes(*bytes_at::<8>(header, at).expect("the header has 40 bytes"));
     let addresses = [(half(8), half(16)), (half(24), half(32))];
     let tos = header[0] << 4 | header[1] >> 4;
@@ -95,8 +104,14 @@ pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
 /// Walks to the upper layer. A chain that is cut off leaves the flow without ports.
 #[inline]
 fn extension_headers(bytes: &[u8], first: u8, start: usize, end: usize) -> Result<Upper, NotFlow> {
-    let mut upper =
-        Upper { protocol: first, start: start.min(end), end, fragment: Fragment::Whole, anomaly: None };
+    let mut upper = Upper {
+        protocol: first,
+        start: start.min(end),
+        end,
+        wire_end: end,
+        fragment: Fragment::Whole,
+        anomaly: None,
+    };
     for _ in 0..EXTENSION_HEADERS_MAX {
         let is_fragment = match upper.protocol {
             extension::FRAGMENT => true,
@@ -139,7 +154,13 @@ fn finish(
     let transport = match upper.fragment {
         Fragment::Later => transport::Transport::without_header(upper.start),
         Fragment::Whole | Fragment::First => {
-            transport::decode(&frame.bytes[..upper.end], upper.start, upper.protocol)
+            let segment = transport::Segment {
+                bytes: &frame.bytes[..upper.end],
+                at: upper.start,
+                wire_end: upper.wire_end,
+                is_whole: upper.fragment == Fragment::Whole,
+            };
+            transport::decode(segment, upper.protocol)
         }
     };
     let (key, sender) = key(Ends {

@@ -37,7 +37,7 @@ pub enum IpVersion {
     V6,
 }
 
-#[inline]
+#[inline(always)]
 pub fn decode(frame: &Frame<'_>) -> Result<Network, NotFlow> {
     match frame.link {
         LinkType::ETHERNET => {
@@ -55,7 +55,7 @@ pub fn decode(frame: &Frame<'_>) -> Result<Network, NotFlow> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn behind_ethertype(bytes: &[u8], first: u16, at: usize) -> Result<Network, NotFlow> {
     let (mut ethertype, mut offset, mut vlan) = (first, at, 0);
     for depth in 0.. {
@@ -99,6 +99,7 @@ fn loopback(bytes: &[u8]) -> Result<Network, NotFlow> {
 }
 
 fn cooked(bytes: &[u8], protocol_at: usize, header_bytes: usize) -> Result<Network, NotFlow> {
-    let ethertype = u16_at(bytes, protocol_at).ok_or(NotFlow::LinkTruncated)?;
+    let header = bytes.get(..header_bytes).ok_or(NotFlow::LinkTruncated)?;
+    let ethertype = u16_at(header, protocol_at).ok_or(NotFlow::LinkTruncated)?;
     behind_ethertype(bytes, ethertype, header_bytes)
 }

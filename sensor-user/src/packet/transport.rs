@@ -2,6 +2,10 @@
 
 use super::{Anomaly, bytes_at, protocol, u16_at};
 
+const TCP_HEADER_BYTES: usize = 20;
+const UDP_HEADER_BYTES: usize = 8;
+const SCTP_HEADER_BYTES: usize = 12;
+
 /// What the flow needs of a transport header. Absent fields are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transport {
@@ -20,43 +24,66 @@ impl Transport {
     }
 }
 
-/// Reads the transport header at `at`; `bytes` ends where the IP packet (or the capture) ends.
-#[inline]
-pub fn decode(bytes: &[u8], at: usize, protocol: u8) -> Transport {
+/// Where a transport header lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The frame up to where the IP packet or the capture ends.
+    pub bytes: &'a [u8],
+    /// Offset of the header.
+    pub at: usize,
+    /// Where the IP packet ends on the wire: beyond `bytes` if the capture cut it.
+    pub wire_end: usize,
+    /// Not a first fragment, whose header speaks of bytes that come later.
+    pub is_whole: bool,
+}
+
+#[inline(always)]
+pub fn decode(segment: Segment<'_>, protocol: u8) -> Transport {
+    let Segment { bytes, at, .. } = segment;
     match protocol {
-        protocol::TCP => tcp(bytes, at),
-        protocol::UDP => udp(bytes, at),
-        protocol::SCTP => with_ports(bytes, at, 12),
+        protocol::TCP => tcp(segment),
+        protocol::UDP => udp(segment),
+        protocol::SCTP => with_ports(bytes, at, SCTP_HEADER_BYTES),
         protocol::ICMP | protocol::ICMPV6 => icmp(bytes, at),
         _ => Transport::without_header(at),
     }
 }
 
 #[inline(always)]
-fn tcp(bytes: &[u8], at: usize) -> Transport {
-    let Some(header) = bytes_at::<20>(bytes, at) else { return with_ports(bytes, at, 20) };
+fn tcp(Segment { bytes, at, wire_end, is_whole }: Segment<'_>) -> Transport {
+    let Some(header) = bytes_at::<TCP_HEADER_BYTES>(bytes, at) else {
+        return with_ports(bytes, at, TCP_HEADER_BYTES);
+    };
     let header_bytes = usize::from(header[12] >> 4) * 4;
-    let fits = header_bytes >= 20 && at + header_bytes <= bytes.len();
+    let header_end = at + header_bytes.max(TCP_HEADER_BYTES);
+    let anomaly = if header_bytes < TCP_HEADER_BYTES || (is_whole && header_end > wire_end) {
+        Some(Anomaly::TcpHeaderLength)
+    } else {
+        (header_end > bytes.len()).then_some(Anomaly::TransportTruncated)
+    };
     Transport {
         source_port: u16::from_be_bytes([header[0], header[1]]),
         destination_port: u16::from_be_bytes([header[2], header[3]]),
         tcp_flags: header[13],
-        payload_start: at + if fits { header_bytes } else { 20 },
-        anomaly: (!fits).then_some(Anomaly::TcpHeaderLength),
+        payload_start: header_end,
+        anomaly,
         ..Transport::default()
     }
 }
 
 #[inline(always)]
-fn udp(bytes: &[u8], at: usize) -> Transport {
-    let Some(header) = bytes_at::<8>(bytes, at) else { return with_ports(bytes, at, 8) };
-    let length = u16::from_be_bytes([header[4], header[5]]);
+fn udp(Segment { bytes, at, wire_end, is_whole }: Segment<'_>) -> Transport {
+    let Some(header) = bytes_at::<UDP_HEADER_BYTES>(bytes, at) else {
+        return with_ports(bytes, at, UDP_HEADER_BYTES);
+    };
+    let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    // Zero is allowed in jumbograms (RFC 2675).
+    let is_odd = (1..UDP_HEADER_BYTES).contains(&length) || (is_whole && at + length > wire_end);
     Transport {
         source_port: u16::from_be_bytes([header[0], header[1]]),
         destination_port: u16::from_be_bytes([header[2], header[3]]),
-        payload_start: at + 8,
-        // Zero is allowed in jumbograms (RFC 2675).
-        anomaly: (1..8).contains(&length).then_some(Anomaly::UdpLength),
+        payload_start: at + UDP_HEADER_BYTES,
+        anomaly: is_odd.then_some(Anomaly::UdpLength),
         ..Transport::default()
     }
 }

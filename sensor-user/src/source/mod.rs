@@ -3,9 +3,12 @@
 //! A source lends frames in bursts. The borrow ends with the call, so a frame can be recycled (given back to
 //! the kernel, its block released, its window unmapped) as soon as the visitor returns, and no copy is made.
 
+pub mod afpacket;
 pub mod pcap;
+pub mod xsk;
 
 use crate::clock::Moment;
+use std::time::Duration;
 
 /// Frames lent at once. Above 64 the kernel's own burst (NAPI budget) is the limit and nothing is gained.
 pub const BURST_FRAMES_MAX: usize = 64;
@@ -60,6 +63,22 @@ pub enum Received {
     End,
 }
 
+/// Frames as the kernel counted them before they reached the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelCounts {
+    /// Frames that were meant for the source, dropped ones included.
+    pub offered: u64,
+    /// Frames that found no room in its ring.
+    pub dropped: u64,
+}
+
+impl KernelCounts {
+    pub fn add(&mut self, other: KernelCounts) {
+        self.offered += other.offered;
+        self.dropped += other.dropped;
+    }
+}
+
 /// A place that frames come from, owned by one worker.
 pub trait Source {
     /// Lends the next burst to `visit`, which is called at most once and not at all for an empty burst.
@@ -71,6 +90,19 @@ pub trait Source {
         now: Moment,
         visit: impl FnMut(&[Frame<'_>]),
     ) -> Result<Received, SourceError>;
+
+    /// Sleeps until there may be something to receive, at most for `timeout`. Files are always ready.
+    fn wait(&mut self, _timeout: Duration) {}
+
+    /// Frames that wait for the kernel in the fill rings of this source; zero where there are none.
+    fn fill_level(&self) -> u32 {
+        0
+    }
+
+    /// What the kernel counted for this source since it was opened; zero where others keep that count.
+    fn kernel_counts(&mut self) -> KernelCounts {
+        KernelCounts::default()
+    }
 }
 
 /// Why a source ended early.

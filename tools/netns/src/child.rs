@@ -1,5 +1,6 @@
 //! A process that ends with its owner.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus};
 use std::thread::sleep;
 use std::time::Duration;
@@ -21,9 +22,11 @@ pub struct Child {
 }
 
 impl Child {
+    /// Starts a process in a process group of its own: Ctrl-C in a terminal reaches the owner alone, which
+    /// then ends its children in the order that it wants.
     pub fn spawn(command: &mut Command) -> anyhow::Result<Child> {
         let shown = shown(command);
-        let process = command.spawn().with_context(|| format!("start `{shown}`"))?;
+        let process = command.process_group(0).spawn().with_context(|| format!("start `{shown}`"))?;
         Ok(Child { process, shown })
     }
 

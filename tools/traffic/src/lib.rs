@@ -6,6 +6,7 @@
 //! pcap   frames to and from capture files (pcap and pcapng, both byte orders)
 //! send   frames through a packet socket: each exactly once, at a stated rate
 //! blast  frames built inside the kernel: as fast as one core can
+//! sink   the end that counts what arrives
 //! ```
 //!
 //! ```
@@ -18,6 +19,12 @@
 //! assert_eq!(expected.packets() + expected.not_flow, frames.len() as u64);
 //! ```
 
+pub mod alarm;
+pub mod blast;
+pub mod device;
 pub mod frame;
 pub mod mix;
 pub mod pcap;
+mod program;
+pub mod send;
+pub mod sink;

@@ -73,7 +73,7 @@ impl fmt::Display for Toolchain {
 
 /// The first complete toolchain; an error says what is missing.
 pub fn find() -> anyhow::Result<Toolchain> {
-    let (compiler, llvm_major) = find_compiler().context("run `cargo xtask setup`")?;
+    let (compiler, llvm_major) = find_compiler()?;
     let linker_folder = linker_root(llvm_major)?.join("bin");
     ensure!(
         linker_folder.join("bpf-linker").is_file(),
@@ -101,10 +101,10 @@ fn find_compiler() -> anyhow::Result<(Compiler, u32)> {
     }
     ensure!(
         Path::new(DEBIAN_RUSTC).is_file(),
-        "no rustup nightly has rust-src and {DEBIAN_RUSTC} is not there"
+        "no rustup nightly has rust-src and {DEBIAN_RUSTC} is not there: run `cargo xtask setup`"
     );
     let sysroot = shell::read(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]))?;
-    ensure!(has_sources(&sysroot), "{DEBIAN_RUSTC} lacks the sources of core: package rust-web-src");
+    ensure!(has_sources(&sysroot), "{DEBIAN_RUSTC} lacks the sources of core: run `cargo xtask setup`");
     Ok((Compiler::Debian, llvm_major(&shell::read(Command::new(DEBIAN_RUSTC).arg("-vV"))?)?))
 }
 
@@ -156,8 +156,8 @@ fn install_linker(llvm_major: u32) -> anyhow::Result<()> {
         .args(["--no-default-features", "--features", &features])
         .arg("--root")
         .arg(linker_root(llvm_major)?)
-        // A folder of its own, so that the flags below do not make cargo forget other builds.
-        .env("CARGO_TARGET_DIR", shell::target_folder()?.join("tools/build"))
+        // Without one, cargo builds in a temporary folder and removes it.
+        .env_remove("CARGO_TARGET_DIR")
         .env(format!("LLVM_SYS_{llvm_major}1_PREFIX"), &llvm)
         // llvm-sys asks for the library by name and does not say where it is.
         .env("RUSTFLAGS", format!("-L native={llvm}/lib"));

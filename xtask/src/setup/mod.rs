@@ -63,6 +63,14 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if packages && toolchain { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Like [`ensure`], and silent if nothing is missing.
+pub fn ensure_if_missing() -> anyhow::Result<()> {
+    if packages::are_installed(PACKAGES)? && ebpf::find().is_ok() {
+        return Ok(());
+    }
+    ensure()
+}
+
 /// Installs what is missing and reports every item.
 pub fn ensure() -> anyhow::Result<()> {
     packages::ensure(PACKAGES)?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, ensure};
 
@@ -22,6 +23,12 @@ pub fn check(wanted: &[&[&str]]) -> anyhow::Result<bool> {
         }
     }
     Ok(complete)
+}
+
+/// Whether one alternative of each is installed.
+pub fn are_installed(wanted: &[&[&str]]) -> anyhow::Result<bool> {
+    let installed = installed()?;
+    Ok(wanted.iter().all(|alternatives| alternatives.iter().any(|package| installed.has(package))))
 }
 
 /// Installs the first alternative of whatever is missing and reports every package.
@@ -54,7 +61,11 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     eprintln!("installing {}", packages.join(", "));
-    apt_get(&["update", "-qq"])?;
+    // Once for all that one run installs.
+    static IS_UPDATED: AtomicBool = AtomicBool::new(false);
+    if !IS_UPDATED.swap(true, Ordering::Relaxed) {
+        apt_get(&["update", "-qq"])?;
+    }
     let install = ["install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"];
     apt_get(&[&install, packages].concat())
         .with_context(|| format!("install by hand: apt-get install {}", packages.join(" ")))?;

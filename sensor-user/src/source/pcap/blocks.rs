@@ -10,7 +10,6 @@
 use crate::clock::Moment;
 use crate::source::LinkType;
 
-use super::ahead::Ahead;
 use super::stream::BUFFER_BYTES;
 use super::walk::{Burst, ByteOrder, CAPTURED_BYTES_MAX, Slots, Stop, frame, too_long};
 
@@ -36,7 +35,6 @@ pub(super) struct Blocks {
     /// Of the last frame that had a time; a simple packet block has none and takes this.
     last_time: Moment,
     skip: Option<Skip>,
-    ahead: Ahead,
 }
 
 /// A block of no interest that reaches beyond the bytes at hand.
@@ -98,35 +96,10 @@ impl Blocks {
         if major != 1 {
             return Err(format!("it says pcapng version {major}.{minor}, only 1.x is known"));
         }
-        Ok(Some(Blocks {
-            order,
-            interfaces: Vec::new(),
-            last_time: Moment(0),
-            skip: None,
-            ahead: Ahead::default(),
-        }))
+        Ok(Some(Blocks { order, interfaces: Vec::new(), last_time: Moment(0), skip: None }))
     }
 
     pub(super) fn walk<'a>(&mut self, window: &'a [u8], slots: &mut Slots<'a>) -> Burst {
-        let burst = self.fill(window, slots);
-        self.ahead.advance(burst.bytes);
-        burst
-    }
-
-    /// Only enhanced packet blocks are looked for: a file large enough to matter is made of them.
-    pub(super) fn warm(&mut self, window: &[u8]) {
-        let order = self.order;
-        self.ahead.warm(window, |bytes| {
-            let header = bytes.first_chunk::<BLOCK_HEADER_BYTES>()?;
-            let length = order.u32(header, 4) as usize;
-            let looks_right = order.u32(header, 0) == ENHANCED_PACKET
-                && (PACKET_BYTES_MIN..=CAPTURED_BYTES_MAX).contains(&length)
-                && length.is_multiple_of(4);
-            looks_right.then_some(length)
-        });
-    }
-
-    fn fill<'a>(&mut self, window: &'a [u8], slots: &mut Slots<'a>) -> Burst {
         let mut at = 0;
         let mut frames = 0;
         while frames < slots.len() {
@@ -216,7 +189,9 @@ impl Blocks {
         let block = self.whole(rest, SECTION_BYTES_MIN)?;
         let (major, minor) = (order.u16(block, 12), order.u16(block, 14));
         if major != 1 {
-            return Err(Stop::Damaged(format!("section of pcapng version {major}.{minor}, only 1.x is known")));
+            return Err(Stop::Damaged(format!(
+                "section of pcapng version {major}.{minor}, only 1.x is known"
+            )));
         }
         self.interfaces.clear();
         Ok(block.len())
@@ -326,7 +301,8 @@ impl Blocks {
         if let Some(units) = packet.time {
             self.last_time = interface.time(units);
         }
-        let mut frame = frame(packet.captured, packet.wire_bytes, self.check_sequence_bytes(interface, packet));
+        let mut frame =
+            frame(packet.captured, packet.wire_bytes, self.check_sequence_bytes(interface, packet));
         frame.time = self.last_time;
         frame.link = interface.link;
         Ok(frame)

@@ -1,4 +1,4 @@
-//! Bytes that can be read only once: pipes, gzip, zstd. In: a reader. Out: a window into one fixed buffer.
+//! The bytes of a capture. In: a reader, compressed or not. Out: a window into one fixed buffer.
 //!
 //! The buffer is filled only when its user asks for more than it holds, which is between bursts. What is left
 //! is moved to the front then: less than one record. Nothing is allocated after `new` but by a decompressor
@@ -6,10 +6,9 @@
 
 use std::io::{self, BufReader, Chain, Cursor, ErrorKind, Read};
 
-use flate2::bufread::MultiGzDecoder;
-
 use crate::source::SourceError;
 
+use super::gzip::GzipReader;
 use super::zstd::ZstdReader;
 
 /// Holds the largest block that is not skipped, and a read beside it.
@@ -140,7 +139,7 @@ fn decompress<R: Read + Send + 'static>(
     match compression {
         Compression::None => Box::new(whole),
         Compression::Gzip => {
-            Box::new(MultiGzDecoder::new(BufReader::with_capacity(COMPRESSED_READ_BYTES, whole)))
+            Box::new(GzipReader::new(BufReader::with_capacity(COMPRESSED_READ_BYTES, whole)))
         }
         Compression::Zstd => {
             Box::new(ZstdReader::new(BufReader::with_capacity(COMPRESSED_READ_BYTES, whole)))

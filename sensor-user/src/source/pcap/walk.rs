@@ -10,7 +10,6 @@
 use crate::clock::Moment;
 use crate::source::{BURST_FRAMES_MAX, Frame, LinkType};
 
-use super::ahead::Ahead;
 use super::blocks::{self, Blocks};
 
 /// Captured bytes of one packet. More than any link carries; more in a file is damage.
@@ -52,7 +51,10 @@ impl Walker {
             return Ok(Blocks::open(window)?.map(|blocks| (Walker::Blocks(blocks), 0)));
         }
         let Some(kind) = Kind::of(*magic) else {
-            return Err(format!("it starts with {:02x} {:02x} {:02x} {:02x}", magic[0], magic[1], magic[2], magic[3]));
+            return Err(format!(
+                "it starts with {:02x} {:02x} {:02x} {:02x}",
+                magic[0], magic[1], magic[2], magic[3]
+            ));
         };
         let Some(header) = window.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         Records::new(kind, header).map(|records| Some((Walker::Records(records), HEADER_BYTES)))
@@ -63,14 +65,6 @@ impl Walker {
         match self {
             Walker::Records(records) => records.walk(window, slots),
             Walker::Blocks(blocks) => blocks.walk(window, slots),
-        }
-    }
-
-    /// Brings what comes next into the cache; for windows that reach far ahead in memory.
-    pub(super) fn warm(&mut self, window: &[u8]) {
-        match self {
-            Walker::Records(records) => records.warm(window),
-            Walker::Blocks(blocks) => blocks.warm(window),
         }
     }
 
@@ -144,7 +138,6 @@ pub(super) struct Records {
     lengths: Lengths,
     link: LinkType,
     check_sequence_bytes: u32,
-    ahead: Ahead,
 }
 
 /// Which of a record's two lengths is the captured one.
@@ -165,16 +158,10 @@ impl Records {
         let lengths = if minor <= 3 { Lengths::Unordered } else { Lengths::CapturedFirst };
         let link = LinkType((network & 0xffff) as u16);
         let check_sequence_bytes = check_sequence_bytes(network);
-        Ok(Records { kind, lengths, link, check_sequence_bytes, ahead: Ahead::default() })
+        Ok(Records { kind, lengths, link, check_sequence_bytes })
     }
 
-    fn walk<'a>(&mut self, window: &'a [u8], slots: &mut Slots<'a>) -> Burst {
-        let burst = self.fill(window, slots);
-        self.ahead.advance(burst.bytes);
-        burst
-    }
-
-    fn fill<'a>(&self, window: &'a [u8], slots: &mut Slots<'a>) -> Burst {
+    fn walk<'a>(&self, window: &'a [u8], slots: &mut Slots<'a>) -> Burst {
         let header_bytes = self.kind.record_header_bytes;
         let mut rest = window;
         for (frames, slot) in slots.iter_mut().enumerate() {
@@ -213,29 +200,16 @@ impl Records {
         Moment(seconds * 1_000_000_000 + fraction * self.kind.fraction_ns)
     }
 
-    fn warm(&mut self, window: &[u8]) {
-        let (order, header_bytes) = (self.kind.order, self.kind.record_header_bytes);
-        let Some(header) = window.first_chunk::<RECORD_HEADER_BYTES>() else { return };
-        let seconds_min = order.u32(header, 0).saturating_sub(SECONDS_BACK);
-        self.ahead.warm(window, |bytes| {
-            let header = bytes.first_chunk::<RECORD_HEADER_BYTES>()?;
-            let seconds_ahead = order.u32(header, 0).wrapping_sub(seconds_min);
-            let (first, second) = (order.u32(header, 8) as usize, order.u32(header, 12));
-            let looks_right = seconds_ahead <= SECONDS_AHEAD
-                && first <= CAPTURED_BYTES_MAX
-                && second as usize <= CAPTURED_BYTES_MAX
-                && order.u32(header, 4) < 1_000_000_000;
-            looks_right.then_some(header_bytes + first)
-        });
-    }
-
     fn describe_end(&self, window: &[u8]) -> Option<String> {
         let header_bytes = self.kind.record_header_bytes;
         if window.is_empty() {
             return None;
         }
         let Some(header) = window.first_chunk().filter(|_| window.len() >= header_bytes) else {
-            return Some(format!("file ends inside a record header: {} of {header_bytes} bytes", window.len()));
+            return Some(format!(
+                "file ends inside a record header: {} of {header_bytes} bytes",
+                window.len()
+            ));
         };
         let (captured, _) = self.lengths(header);
         Some(format!("file ends inside a packet: {} of {captured} bytes", window.len() - header_bytes))
@@ -266,9 +240,6 @@ fn check_sequence_bytes(network: u32) -> u32 {
 
 const HEADER_BYTES: usize = 24;
 const RECORD_HEADER_BYTES: usize = 16;
-/// What looks like a record has a time near that of the record at hand.
-const SECONDS_BACK: u32 = 16;
-const SECONDS_AHEAD: u32 = 256;
 const MAGIC_HIGH: u32 = 0xa1b2_0000;
 const MAGIC_MICROSECONDS: u32 = 0xa1b2_c3d4;
 const MAGIC_NANOSECONDS: u32 = 0xa1b2_3c4d;

@@ -1,6 +1,7 @@
 //! A zstd file as a reader (RFC 8878). In: any number of frames, skippable ones among them. Out: their content.
 //!
-//! ruzstd decodes one frame; this walks from frame to frame and compares the checksums.
+//! ruzstd decodes one frame; this walks from frame to frame, compares the checksums, and where a frame is broken
+//! gives out all that was decoded before it says so.
 
 use std::error::Error;
 use std::io::{self, BufRead, ErrorKind, Read};
@@ -8,16 +9,19 @@ use std::io::{self, BufRead, ErrorKind, Read};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use super::gzip::skip;
+
 pub(super) struct ZstdReader<R> {
     source: R,
     decoder: FrameDecoder,
     state: State,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     BetweenFrames,
     InFrame,
+    /// Comes after what the decoder still holds.
+    Broken(io::Error),
 }
 
 impl<R: BufRead> ZstdReader<R> {
@@ -25,29 +29,33 @@ impl<R: BufRead> ZstdReader<R> {
         ZstdReader { source, decoder: FrameDecoder::new(), state: State::BetweenFrames }
     }
 
-    /// Starts the next frame that has content. `BetweenFrames` afterwards means that there is none.
-    fn next_frame(&mut self) -> io::Result<()> {
-        while !self.source.fill_buf()?.is_empty() {
-            match self.decoder.reset(&mut self.source) {
-                Ok(()) => {
-                    self.state = State::InFrame;
-                    return Ok(());
-                }
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length,
-                    ..
-                })) => self.skip(u64::from(length))?,
-                Err(error) => return Err(io_error(error)),
+    /// Starts the frame at hand, or passes over it if it has no content.
+    fn start_frame(&mut self) -> io::Result<()> {
+        match self.decoder.reset(&mut self.source) {
+            Ok(()) => {
+                self.state = State::InFrame;
+                Ok(())
             }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length, ..
+            })) => skip(&mut self.source, u64::from(length)),
+            Err(error) => Err(io_error(error)),
         }
-        Ok(())
     }
 
-    fn skip(&mut self, bytes: u64) -> io::Result<()> {
-        let skipped = io::copy(&mut (&mut self.source).take(bytes), &mut io::sink())?;
-        if skipped < bytes {
-            return Err(ErrorKind::UnexpectedEof.into());
+    fn decode_block(&mut self) -> io::Result<()> {
+        let strategy = BlockDecodingStrategy::UptoBlocks(1);
+        let Err(error) = self.decoder.decode_blocks(&mut self.source, strategy) else { return Ok(()) };
+        let error = io_error(error);
+        if error.kind() != ErrorKind::UnexpectedEof && error.kind() != ErrorKind::InvalidData {
+            return Err(error);
         }
+        // The decoder keeps back a window's length of content until its frame is over, so end it.
+        let ended = self.decoder.decode_blocks(LAST_BLOCK, BlockDecodingStrategy::UptoBlocks(1));
+        if ended.is_err() {
+            return Err(error);
+        }
+        self.state = State::Broken(error);
         Ok(())
     }
 
@@ -64,22 +72,14 @@ impl<R: BufRead> ZstdReader<R> {
 impl<R: BufRead> Read for ZstdReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.state == State::BetweenFrames {
-                self.next_frame()?;
+            match &self.state {
+                State::BetweenFrames if self.source.fill_buf()?.is_empty() => return Ok(0),
+                State::BetweenFrames => self.start_frame()?,
+                _ if self.decoder.can_collect() > 0 => return self.decoder.read(out),
+                State::InFrame if self.decoder.is_finished() => self.finish_frame()?,
+                State::InFrame => self.decode_block()?,
+                State::Broken(error) => return Err(io::Error::new(error.kind(), error.to_string())),
             }
-            if self.state == State::BetweenFrames {
-                return Ok(0);
-            }
-            if self.decoder.can_collect() > 0 {
-                return self.decoder.read(out);
-            }
-            if self.decoder.is_finished() {
-                self.finish_frame()?;
-                continue;
-            }
-            self.decoder
-                .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1))
-                .map_err(io_error)?;
         }
     }
 }
@@ -95,3 +95,6 @@ fn io_error(error: FrameDecoderError) -> io::Error {
     }
     io::Error::new(ErrorKind::InvalidData, error)
 }
+
+/// An empty raw block with the last-block flag, and room for the checksum that may follow it.
+const LAST_BLOCK: &[u8] = &[1, 0, 0, 0, 0, 0, 0];

@@ -7,7 +7,7 @@ pub struct InternetSum(u64);
 impl InternetSum {
     /// Adds `bytes`, an odd last byte as the high half of a word: only the last part may be odd.
     #[must_use]
-    pub fn add(self, bytes: &[u8]) -> InternetSum {
+    pub fn over(self, bytes: &[u8]) -> InternetSum {
         let words = bytes.chunks(2).map(|pair| match pair {
             [high, low] => u64::from(u16::from_be_bytes([*high, *low])),
             [high] => u64::from(*high) << 8,
@@ -45,13 +45,13 @@ mod tests {
 
     #[test]
     fn sum_of_the_rfc_1071_example() {
-        let sum = InternetSum::default().add(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
+        let sum = InternetSum::default().over(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
         assert_eq!(sum.finish(), !0xddf2);
     }
 
     #[test]
     fn an_odd_byte_counts_as_the_high_half() {
-        assert_eq!(InternetSum::default().add(&[0x12]).finish(), !0x1200);
+        assert_eq!(InternetSum::default().over(&[0x12]).finish(), !0x1200);
     }
 
     #[test]

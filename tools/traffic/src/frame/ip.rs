@@ -173,12 +173,13 @@ impl Ipv4 {
         assert!(self.options.len() <= 40, "IPv4 has room for 40 bytes of options");
         let options_bytes = self.options.len().next_multiple_of(4);
         let header_bytes = 20 + options_bytes;
-        let total = u16::try_from(header_bytes + payload.len()).expect("an IPv4 packet fits into 65 535 bytes");
+        let total =
+            u16::try_from(header_bytes + payload.len()).expect("an IPv4 packet fits into 65 535 bytes");
         let (identification, flags_and_offset) = match fragment {
             None => (self.identification, if self.dont_fragment { 0x4000 } else { 0 }),
             Some(fragment) => {
                 let more = if fragment.more { 0x2000 } else { 0 };
-                ((fragment.identification & 0xffff) as u16, more | fragment.offset / 8)
+                ((fragment.identification & 0xffff) as u16, more | (fragment.offset / 8))
             }
         };
         let mut bytes = Vec::with_capacity(usize::from(total));
@@ -192,7 +193,7 @@ impl Ipv4 {
         bytes.extend_from_slice(&self.destination.octets());
         bytes.extend_from_slice(&self.options);
         bytes.resize(header_bytes, 0);
-        let checksum = InternetSum::default().add(&bytes).finish();
+        let checksum = InternetSum::default().over(&bytes).finish();
         bytes[10..12].copy_from_slice(&checksum.to_be_bytes());
         bytes.extend_from_slice(payload);
         Packet { ether_type: ether_type::IPV4, bytes }
@@ -219,8 +220,7 @@ impl Ipv6 {
         }
         body.extend_from_slice(payload);
         let body_bytes = u16::try_from(body.len()).expect("an IPv6 payload fits into 65 535 bytes");
-        let first =
-            6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label & 0x000f_ffff;
+        let first = 6 << 28 | u32::from(self.traffic_class) << 20 | self.flow_label & 0x000f_ffff;
         let mut bytes = Vec::with_capacity(40 + body.len());
         bytes.extend_from_slice(&first.to_be_bytes());
         bytes.extend_from_slice(&body_bytes.to_be_bytes());

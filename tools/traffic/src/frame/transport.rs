@@ -120,7 +120,7 @@ impl Tcp {
         segment.extend_from_slice(&self.options);
         segment.resize(header_bytes, 0);
         segment.extend_from_slice(payload);
-        let checksum = pseudo.sum(segment.len()).add(&segment).finish();
+        let checksum = pseudo.sum(segment.len()).over(&segment).finish();
         segment[16..18].copy_from_slice(&checksum.to_be_bytes());
         segment
     }
@@ -133,7 +133,7 @@ impl Udp {
         segment.extend_from_slice(&length.to_be_bytes());
         segment.extend_from_slice(&[0; 2]);
         segment.extend_from_slice(payload);
-        let checksum = match pseudo.sum(segment.len()).add(&segment).finish() {
+        let checksum = match pseudo.sum(segment.len()).over(&segment).finish() {
             // RFC 768: zero means "no checksum", so a computed zero is sent as its complement.
             0 => u16::MAX,
             checksum => checksum,
@@ -167,7 +167,7 @@ impl Icmp {
         segment.extend_from_slice(&self.identifier.to_be_bytes());
         segment.extend_from_slice(&self.sequence.to_be_bytes());
         segment.extend_from_slice(payload);
-        let checksum = pseudo.add(&segment).finish();
+        let checksum = pseudo.over(&segment).finish();
         segment[2..4].copy_from_slice(&checksum.to_be_bytes());
         segment
     }
@@ -203,14 +203,14 @@ impl PseudoHeader {
         let length = u32::try_from(segment_bytes).expect("a segment fits into an IP packet");
         let sum = match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                InternetSum::default().add(&source.octets()).add(&destination.octets())
+                InternetSum::default().over(&source.octets()).over(&destination.octets())
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                InternetSum::default().add(&source.octets()).add(&destination.octets())
+                InternetSum::default().over(&source.octets()).over(&destination.octets())
             }
             _ => unreachable!("both addresses come from one IP header"),
         };
-        sum.add(&length.to_be_bytes()).add(&[0, self.protocol])
+        sum.over(&length.to_be_bytes()).over(&[0, self.protocol])
     }
 }
 

@@ -1,11 +1,12 @@
 //! One conversation of each kind, as the list of its frames.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use super::random::Random;
+use super::tcp::tcp;
 use super::{ConversationKey, Meaning, Mix, PlannedFrame, garbage};
 use crate::frame::ip::{Extension, Ip, Ipv4, Ipv6, Packet, protocol};
-use crate::frame::transport::{Icmp, Sctp, Tcp, Transport, Udp, tcp_flags};
+use crate::frame::transport::{Icmp, Sctp, Transport, Udp};
 use crate::frame::{Ethernet, Tag};
 
 /// Two hosts that no other conversation of the mix uses together.
@@ -43,28 +44,6 @@ fn plan_any(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
         18 => protocols(pair, random),
         _ => garbage::plan(pair, random),
     }
-}
-
-/// Handshake, requests and answers, then FIN from both sides or a reset.
-fn tcp(talk: &Talk<'_>, segment_bytes_max: u64, random: &mut Random) -> Vec<PlannedFrame> {
-    let mut exchange = TcpExchange::new(talk, random);
-    exchange.handshake();
-    for _ in 0..random.between(1, 4) {
-        let request_bytes = random.between(20, 700) as usize;
-        exchange.data(Side::Client, &random.bytes(request_bytes));
-        exchange.acknowledge(Side::Server);
-        for _ in 0..random.between(1, 5) {
-            let answer_bytes = random.between(1, segment_bytes_max) as usize;
-            exchange.data(Side::Server, &random.bytes(answer_bytes));
-        }
-        exchange.acknowledge(Side::Client);
-    }
-    if random.one_in(5) {
-        exchange.reset(Side::Server);
-    } else {
-        exchange.finish();
-    }
-    exchange.frames
 }
 
 fn udp(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
@@ -247,7 +226,8 @@ impl Pair {
         v4.identification = random.next_u64() as u16;
         v4.ttl = random.between(32, 255) as u8;
         v4.tos = if random.one_in(4) { 0xb8 } else { 0 };
-        let client_v6 = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, u16::from(high), u16::from_be_bytes([middle, low]));
+        let client_v6 =
+            Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, u16::from(high), u16::from_be_bytes([middle, low]));
         let server_v6 = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, u16::from(server));
         Pair {
             ethernet: Ethernet {
@@ -261,25 +241,15 @@ impl Pair {
     }
 }
 
-impl Default for Pair {
-    fn default() -> Pair {
-        Pair {
-            ethernet: Ethernet::default(),
-            v4: Ip::V4(Ipv4::between(Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED)),
-            v6: Ip::V6(Ipv6::between(Ipv6Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)),
-        }
-    }
-}
-
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub enum Side {
     Client,
     Server,
 }
 
 impl Side {
-    fn other(self) -> Side {
+    pub fn other(self) -> Side {
         match self {
             Side::Client => Side::Server,
             Side::Server => Side::Client,
@@ -288,7 +258,7 @@ impl Side {
 }
 
 /// Both directions of a conversation, ready to carry segments.
-struct Talk<'a> {
+pub struct Talk<'a> {
     forward: (&'a Ethernet, &'a Ip),
     back: (Ethernet, Ip),
 }
@@ -305,7 +275,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    fn frame(
+    pub fn frame(
         &self,
         side: Side,
         transport: &Transport,
@@ -313,7 +283,12 @@ impl<'a> Talk<'a> {
         description: &'static str,
     ) -> PlannedFrame {
         let (ethernet, ip) = self.way(side);
-        carried(ethernet, &ip.packet(transport, payload), key(ip, transport.protocol(), transport.ports()), description)
+        carried(
+            ethernet,
+            &ip.packet(transport, payload),
+            key(ip, transport.protocol(), transport.ports()),
+            description,
+        )
     }
 
     fn fragments(
@@ -353,76 +328,6 @@ fn key(ip: &Ip, protocol: u8, ports: (u16, u16)) -> ConversationKey {
         destination: ip.destination(),
         destination_port: ports.1,
         protocol,
-    }
-}
-
-/// The state of a TCP connection in which nothing gets lost.
-struct TcpExchange<'a> {
-    talk: &'a Talk<'a>,
-    client_port: u16,
-    server_port: u16,
-    /// Next sequence number of client and server.
-    next: [u32; 2],
-    frames: Vec<PlannedFrame>,
-}
-
-impl<'a> TcpExchange<'a> {
-    fn new(talk: &'a Talk<'a>, random: &mut Random) -> TcpExchange<'a> {
-        TcpExchange {
-            talk,
-            client_port: random.between(32_768, 60_999) as u16,
-            server_port: [80, 443, 22, 5_432, 8_080][random.index(5)],
-            next: [random.next_u64() as u32, random.next_u64() as u32],
-            frames: Vec::new(),
-        }
-    }
-
-    fn handshake(&mut self) {
-        // Maximum segment size 1460, SACK permitted, window scale 7.
-        let options = vec![2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7];
-        self.push(Side::Client, tcp_flags::SYN, options.clone(), &[], "SYN");
-        self.push(Side::Server, tcp_flags::SYN | tcp_flags::ACK, options, &[], "SYN ACK");
-        self.acknowledge(Side::Client);
-    }
-
-    fn data(&mut self, side: Side, payload: &[u8]) {
-        self.push(side, tcp_flags::PSH | tcp_flags::ACK, Vec::new(), payload, "TCP data");
-    }
-
-    fn acknowledge(&mut self, side: Side) {
-        self.push(side, tcp_flags::ACK, Vec::new(), &[], "TCP acknowledgement");
-    }
-
-    fn finish(&mut self) {
-        self.push(Side::Client, tcp_flags::FIN | tcp_flags::ACK, Vec::new(), &[], "FIN of the client");
-        self.push(Side::Server, tcp_flags::FIN | tcp_flags::ACK, Vec::new(), &[], "FIN of the server");
-        self.acknowledge(Side::Client);
-    }
-
-    fn reset(&mut self, side: Side) {
-        self.push(side, tcp_flags::RST | tcp_flags::ACK, Vec::new(), &[], "RST");
-    }
-
-    fn push(
-        &mut self,
-        side: Side,
-        flags: u8,
-        options: Vec<u8>,
-        payload: &[u8],
-        description: &'static str,
-    ) {
-        let (source_port, destination_port) = match side {
-            Side::Client => (self.client_port, self.server_port),
-            Side::Server => (self.server_port, self.client_port),
-        };
-        let acknowledgement = if flags & tcp_flags::ACK != 0 { self.next[side.other() as usize] } else { 0 };
-        let sequence = self.next[side as usize];
-        let window = 64_240;
-        let tcp = Tcp { source_port, destination_port, sequence, acknowledgement, flags, window, options };
-        // SYN and FIN take a sequence number each.
-        let taken = payload.len() as u32 + u32::from(flags & (tcp_flags::SYN | tcp_flags::FIN) != 0);
-        self.next[side as usize] = sequence.wrapping_add(taken);
-        self.frames.push(self.talk.frame(side, &Transport::Tcp(tcp), payload, description));
     }
 }
 

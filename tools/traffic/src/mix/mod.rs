@@ -12,6 +12,7 @@ mod conversation;
 mod expected;
 mod garbage;
 mod random;
+mod tcp;
 
 pub use expected::{Conversation, ConversationKey, Counters, Expected};
 
@@ -192,7 +193,10 @@ struct PlannedFrame {
 #[derive(Clone, Copy, Debug)]
 enum Meaning {
     /// Layer-3 bytes of a packet of this conversation.
-    Packet { key: ConversationKey, packet_bytes: usize },
+    Packet {
+        key: ConversationKey,
+        packet_bytes: usize,
+    },
     NotFlow,
 }
 

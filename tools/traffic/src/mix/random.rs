@@ -22,7 +22,7 @@ impl Random {
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         assert!(low <= high, "the range {low} to {high} is empty");
         let Some(span) = (high - low).checked_add(1) else { return self.next_u64() };
-        let scaled = u128::from(self.next_u64()) * u128::from(span) >> 64;
+        let scaled = (u128::from(self.next_u64()) * u128::from(span)) >> 64;
         low + u64::try_from(scaled).expect("a scaled number is below its span")
     }
 

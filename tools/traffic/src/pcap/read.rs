@@ -77,7 +77,11 @@ fn read_pcap(file: &[u8], order: ByteOrder, unit_ns: u64) -> Result<Vec<Captured
         let kept = cursor.u32()?;
         let wire_bytes = cursor.u32()?;
         let bytes = cursor.frame(kept)?.to_vec();
-        frames.push(CapturedFrame { time_ns: Some(seconds * 1_000_000_000 + part * unit_ns), bytes, wire_bytes });
+        frames.push(CapturedFrame {
+            time_ns: Some(seconds * 1_000_000_000 + part * unit_ns),
+            bytes,
+            wire_bytes,
+        });
     }
     Ok(frames)
 }

@@ -69,7 +69,13 @@ impl<W: Write> Writer<W> {
         self.output.write_all(&rest)
     }
 
-    fn write_record(&mut self, time_ns: u64, unit_ns: u64, frame: &[u8], lengths: [u32; 2]) -> io::Result<()> {
+    fn write_record(
+        &mut self,
+        time_ns: u64,
+        unit_ns: u64,
+        frame: &[u8],
+        lengths: [u32; 2],
+    ) -> io::Result<()> {
         let seconds = u32::try_from(time_ns / 1_000_000_000)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "pcap ends in the year 2106"))?;
         let part = (time_ns % 1_000_000_000 / unit_ns) as u32;
@@ -120,5 +126,7 @@ const NANOSECONDS: u8 = 9;
 
 fn length(bytes: usize) -> io::Result<u32> {
     let fits = u32::try_from(bytes).ok().filter(|bytes| *bytes <= FRAME_BYTES_MAX + 64);
-    fits.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the frame is too long for a capture file"))
+    fits.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "the frame is too long for a capture file")
+    })
 }

@@ -1,0 +1,60 @@
+//! In the steady state records become messages and JSON lines without allocating.
+
+#![expect(unsafe_code, reason = "counting allocations takes an allocator, whose trait is unsafe")]
+
+use kflow::codec::Encoder;
+use kflow::sink::JsonSink;
+use kflow::{FlowRecord, Sink};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io;
+
+struct CountingAllocator;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps to the same contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `alloc` above with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+fn count_allocations(body: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    body();
+    ALLOCATIONS.get() - before
+}
+
+fn records() -> Vec<FlowRecord> {
+    (0..1000u64).map(|index| FlowRecord { start_ns: index, end_ns: index, ..FlowRecord::default() }).collect()
+}
+
+#[test]
+fn an_encoder_allocates_for_its_first_batch_only() {
+    let records = records();
+    let mut encoder = Encoder::new();
+    assert_ne!(count_allocations(|| assert!(encoder.encode(&records).is_ok())), 0);
+    assert_eq!(count_allocations(|| assert!(encoder.encode(&records).is_ok())), 0);
+    assert_eq!(count_allocations(|| assert!(encoder.encode(&records[..10]).is_ok())), 0);
+}
+
+#[test]
+fn a_json_sink_allocates_for_its_first_batch_only() {
+    let records = records();
+    let mut sink = JsonSink::new(io::sink());
+    assert_ne!(count_allocations(|| assert!(sink.write(&records).is_ok())), 0);
+    assert_eq!(count_allocations(|| assert!(sink.write(&records).is_ok())), 0);
+}

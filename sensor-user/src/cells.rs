@@ -1,0 +1,108 @@
+//! Counters that one thread writes and the metrics server reads, without a lock or a locked instruction.
+
+use crate::packet::{Anomaly, NotFlow};
+use hdrhistogram::Histogram;
+use kflow::EndReason;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// A number with one writer.
+#[derive(Debug, Default)]
+pub struct Cell(AtomicU64);
+
+impl Cell {
+    /// Adds without an atomic read-modify-write: there is one writer.
+    #[inline(always)]
+    pub fn add(&self, amount: u64) {
+        self.set(self.read() + amount);
+    }
+
+    #[inline(always)]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one worker did. Aligned, so that two workers never write to one cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct WorkerCells {
+    pub frames: Cell,
+    pub frame_bytes: Cell,
+    pub bursts: Cell,
+    /// Frames that were counted to a flow.
+    pub flow_packets: Cell,
+    /// Frames that belong to no flow, by reason.
+    pub not_flow: [Cell; NotFlow::ALL.len()],
+    pub anomalies: [Cell; Anomaly::ALL.len()],
+    pub busy_ns: Cell,
+    pub idle_ns: Cell,
+    pub flows: Cell,
+    pub flows_created: Cell,
+    /// Records by end reason.
+    pub records: [Cell; EndReason::ALL.len()],
+    pub evicted_embryonic: Cell,
+    pub evicted_idlest: Cell,
+    pub evicted_crowded: Cell,
+    /// Records that found no room on the way to the exporter.
+    pub records_shed: Cell,
+    pub kernel_offered: Cell,
+    pub kernel_dropped: Cell,
+    /// Frames waiting in the fill rings that the worker owns.
+    pub fill_level: Cell,
+    /// 1 while the worker has a source.
+    pub attached: Cell,
+    pub burst_time: SharedHistogram,
+}
+
+/// What the exporter did, for each sink.
+#[derive(Debug, Default)]
+pub struct SinkCells {
+    pub records_written: Cell,
+    pub records_failed: Cell,
+    /// Writes and flushes that failed.
+    pub failures: Cell,
+}
+
+/// A histogram of nanoseconds that its one writer publishes now and then.
+///
+/// The writer keeps its own and adds it here about once a second; the reader holds the lock only to copy.
+#[derive(Debug)]
+pub struct SharedHistogram(Mutex<Histogram<u64>>);
+
+/// Largest value kept apart: one minute.
+const NANOSECONDS_MAX: u64 = 60_000_000_000;
+
+/// An empty histogram of durations, to two significant digits.
+pub fn duration_histogram() -> Histogram<u64> {
+    let mut histogram =
+        Histogram::new_with_bounds(1, NANOSECONDS_MAX, 2).expect("the bounds are in order and the digits allowed");
+    histogram.auto(false);
+    histogram
+}
+
+impl Default for SharedHistogram {
+    fn default() -> SharedHistogram {
+        SharedHistogram(Mutex::new(duration_histogram()))
+    }
+}
+
+impl SharedHistogram {
+    /// Moves what `local` holds into the shared histogram; skips when a reader has it right now.
+    pub fn publish(&self, local: &mut Histogram<u64>) {
+        let Ok(mut shared) = self.0.try_lock() else { return };
+        shared.add(&*local).expect("both have the same bounds");
+        local.reset();
+    }
+
+    pub fn read(&self) -> Histogram<u64> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,264 @@
+//! Records on their way out: workers fill buffers, the exporter empties them into sinks and hands them back.
+//!
+//! A fixed number of buffers circulates between a worker and the exporter over two lock-free queues. When none
+//! comes back in time, a live worker sheds records and counts them; a worker that reads a file waits.
+
+use crate::{
+    cells::{SharedHistogram, SinkCells, WorkerCells, duration_histogram},
+    clock::{Clock, Moment},
+};
+use crossbeam_queue::ArrayQueue;
+use hdrhistogram::Histogram;
+use kflow::{FlowRecord, Sink, SinkError};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle, Thread},
+    time::Duration,
+};
+
+/// How long the exporter sleeps when no worker wakes it.
+const EXPORTER_NAP: Duration = Duration::from_millis(100);
+/// How long a file worker waits before it looks for an empty buffer again.
+const WAIT_NAP: Duration = Duration::from_micros(50);
+
+/// What a worker does when every buffer is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Drop the record and count it.
+    Shed,
+    /// Wait: the input can.
+    Wait,
+}
+
+/// One worker's lane to the exporter.
+#[derive(Debug)]
+pub struct Lane {
+    full: ArrayQueue<Batch>,
+    empty: ArrayQueue<Vec<FlowRecord>>,
+    exporter: OnceLock<Thread>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    records: Vec<FlowRecord>,
+    handed_over: Moment,
+}
+
+impl Lane {
+    /// `batches` buffers of `batch_records` records, all allocated here.
+    pub fn new(batches: usize, batch_records: usize) -> Lane {
+        let lane =
+            Lane { full: ArrayQueue::new(batches), empty: ArrayQueue::new(batches), exporter: OnceLock::new() };
+        for _ in 0..batches {
+            lane.empty.push(touched_buffer(batch_records)).expect("the queue holds all buffers");
+        }
+        lane
+    }
+
+    /// Bytes that the buffers occupy.
+    pub fn predicted_bytes(batches: usize, batch_records: usize) -> usize {
+        batches * batch_records * size_of::<FlowRecord>()
+    }
+
+    pub fn batches_waiting(&self) -> usize {
+        self.full.len()
+    }
+}
+
+/// An empty buffer whose memory is there already.
+fn touched_buffer(records: usize) -> Vec<FlowRecord> {
+    let mut buffer = vec![FlowRecord::default(); records];
+    buffer.clear();
+    buffer
+}
+
+/// The worker's end of its lane.
+#[derive(Debug)]
+pub struct Outbox {
+    lane: Arc<Lane>,
+    when_full: WhenFull,
+    /// `None` while every buffer is under way.
+    current: Option<Vec<FlowRecord>>,
+    cells: Arc<WorkerCells>,
+}
+
+impl Outbox {
+    pub fn new(lane: Arc<Lane>, when_full: WhenFull, cells: Arc<WorkerCells>) -> Outbox {
+        let current = lane.empty.pop();
+        Outbox { lane, when_full, current, cells }
+    }
+
+    /// Takes a record, and hands the buffer over when it is full.
+    #[inline]
+    pub fn push(&mut self, record: FlowRecord, now: Moment) {
+        if self.current.is_none() {
+            self.current = self.next_buffer();
+        }
+        let Some(buffer) = &mut self.current else {
+            self.cells.records_shed.add(1);
+            return;
+        };
+        buffer.push(record);
+        if buffer.len() == buffer.capacity() {
+            self.hand_over(now);
+        }
+    }
+
+    /// Hands over what there is, so that records do not wait for company.
+    pub fn hand_over(&mut self, now: Moment) {
+        let Some(records) = self.current.take_if(|buffer| !buffer.is_empty()) else { return };
+        self.lane
+            .full
+            .push(Batch { records, handed_over: now })
+            .expect("the queue holds as many batches as there are buffers");
+        if let Some(exporter) = self.lane.exporter.get() {
+            exporter.unpark();
+        }
+    }
+
+    fn next_buffer(&self) -> Option<Vec<FlowRecord>> {
+        loop {
+            let buffer = self.lane.empty.pop();
+            if buffer.is_some() || self.when_full == WhenFull::Shed {
+                return buffer;
+            }
+            thread::sleep(WAIT_NAP);
+        }
+    }
+}
+
+/// A sink and what is known of it.
+pub struct NamedSink {
+    pub sink: Box<dyn Sink + Send>,
+    pub cells: Arc<SinkCells>,
+}
+
+impl std::fmt::Debug for NamedSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NamedSink").field("name", &self.sink.name()).finish()
+    }
+}
+
+/// The thread that writes records out.
+#[derive(Debug)]
+pub struct Exporter {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+    /// From hand-over to written.
+    pub delay: Arc<SharedHistogram>,
+    /// A sink's reader went away (a closed pipe): there is nobody left to write for.
+    pub reader_gone: Arc<AtomicBool>,
+}
+
+impl Exporter {
+    pub fn start(lanes: Vec<Arc<Lane>>, sinks: Vec<NamedSink>, clock: Clock) -> std::io::Result<Exporter> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let delay = Arc::new(SharedHistogram::default());
+        let reader_gone = Arc::new(AtomicBool::new(false));
+        let mut run = Run {
+            lanes: lanes.clone(),
+            sinks,
+            clock,
+            shared_delay: delay.clone(),
+            delay: duration_histogram(),
+            reader_gone: reader_gone.clone(),
+        };
+        let stop_of_thread = stop.clone();
+        let thread =
+            thread::Builder::new().name("exporter".to_owned()).spawn(move || run.until(&stop_of_thread))?;
+        for lane in &lanes {
+            // Set once, here.
+            let _ = lane.exporter.set(thread.thread().clone());
+        }
+        Ok(Exporter { thread, stop, delay, reader_gone })
+    }
+
+    /// Writes out what is still waiting, flushes the sinks and ends. Workers have ended before.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        if self.thread.join().is_err() {
+            tracing::error!("the exporter panicked; records that waited for it are lost");
+        }
+    }
+}
+
+struct Run {
+    lanes: Vec<Arc<Lane>>,
+    sinks: Vec<NamedSink>,
+    clock: Clock,
+    delay: Histogram<u64>,
+    shared_delay: Arc<SharedHistogram>,
+    reader_gone: Arc<AtomicBool>,
+}
+
+impl Run {
+    fn until(&mut self, stop: &AtomicBool) {
+        loop {
+            // Read before draining: what was handed over before the stop is drained after it.
+            let is_last_round = stop.load(Ordering::Acquire);
+            let batches = self.drain();
+            self.shared_delay.publish(&mut self.delay);
+            if is_last_round {
+                break;
+            }
+            if batches == 0 {
+                let now_ns = self.clock.now().0;
+                self.for_each_sink(|sink| sink.advance(now_ns).and_then(|()| sink.flush()));
+                thread::park_timeout(EXPORTER_NAP);
+            }
+        }
+        self.for_each_sink(|sink| sink.close());
+    }
+
+    fn drain(&mut self) -> usize {
+        let mut batches = 0;
+        for index in 0..self.lanes.len() {
+            while let Some(Batch { mut records, handed_over }) = self.lanes[index].full.pop() {
+                self.write(&records);
+                // Values beyond the bounds of the histogram are recorded as its largest.
+                self.delay.saturating_record(self.clock.now().since(handed_over));
+                records.clear();
+                let lane = &self.lanes[index];
+                lane.empty.push(records).expect("the queue holds all buffers");
+                batches += 1;
+            }
+        }
+        batches
+    }
+
+    fn write(&mut self, records: &[FlowRecord]) {
+        for NamedSink { sink, cells } in &mut self.sinks {
+            match sink.write(records) {
+                Ok(()) => cells.records_written.add(records.len() as u64),
+                Err(error) => {
+                    cells.records_failed.add(records.len() as u64);
+                    note_failure(sink.name(), &error, cells, &self.reader_gone);
+                }
+            }
+        }
+    }
+
+    fn for_each_sink(&mut self, act: impl Fn(&mut dyn Sink) -> Result<(), SinkError>) {
+        for NamedSink { sink, cells } in &mut self.sinks {
+            if let Err(error) = act(sink.as_mut()) {
+                note_failure(sink.name(), &error, cells, &self.reader_gone);
+            }
+        }
+    }
+}
+
+/// Says the first failure of a sink; the rest are counted.
+fn note_failure(name: &str, error: &SinkError, cells: &SinkCells, reader_gone: &AtomicBool) {
+    if matches!(error, SinkError::Closed) {
+        reader_gone.store(true, Ordering::Release);
+        return;
+    }
+    if cells.failures.read() == 0 {
+        tracing::error!(sink = name, error = %error, "cannot write records; they are counted as failed");
+    }
+    cells.failures.add(1);
+}

@@ -1,0 +1,86 @@
+//! The filter and the sample for sources that the kernel program does not filter for. The same rules as there.
+
+use crate::{
+    config::{FilterConfig, Prefix},
+    packet::{NotFlow, Packet, Side},
+};
+use sensor_ebpf::hash;
+use std::net::IpAddr;
+
+/// Rules of one kind: what is named, and whether anything is included.
+#[derive(Clone, Debug, Default)]
+pub struct PacketFilter {
+    config: FilterConfig,
+    sample_rate: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    NotNamed,
+    Include,
+    Exclude,
+}
+
+impl PacketFilter {
+    pub fn new(config: FilterConfig, sample_rate: u32) -> PacketFilter {
+        PacketFilter { config, sample_rate }
+    }
+
+    /// For sources whose frames were filtered and sampled already.
+    pub fn pass_all() -> PacketFilter {
+        PacketFilter::default()
+    }
+
+    #[inline]
+    pub fn check(&self, packet: &Packet, flow_hash: u64) -> Result<(), NotFlow> {
+        if !self.config.is_empty() && !self.passes(packet) {
+            return Err(NotFlow::Filtered);
+        }
+        if !hash::is_sampled(flow_hash, self.sample_rate) {
+            return Err(NotFlow::SampledOut);
+        }
+        Ok(())
+    }
+
+    fn passes(&self, packet: &Packet) -> bool {
+        let FilterConfig {
+            include_prefixes,
+            exclude_prefixes,
+            include_ports,
+            exclude_ports,
+            include_protocols,
+            exclude_protocols,
+        } = &self.config;
+        let ends = [packet.key.end(Side::Low), packet.key.end(Side::High)];
+        let prefixes = ends.map(|(address, _)| prefix_rule(address, include_prefixes, exclude_prefixes));
+        let ports = ends.map(|(_, port)| rule(&port, include_ports, exclude_ports));
+        let protocol = rule(&packet.key.protocol(), include_protocols, exclude_protocols);
+        pair_passes(prefixes, include_prefixes.is_empty())
+            && pair_passes(ports, include_ports.is_empty())
+            && pair_passes([protocol; 2], include_protocols.is_empty())
+    }
+}
+
+/// Excluded on either side means no; where something is included, one side must be.
+fn pair_passes(rules: [Rule; 2], nothing_included: bool) -> bool {
+    !rules.contains(&Rule::Exclude) && (nothing_included || rules.contains(&Rule::Include))
+}
+
+fn rule<T: PartialEq>(value: &T, include: &[T], exclude: &[T]) -> Rule {
+    if exclude.contains(value) {
+        return Rule::Exclude;
+    }
+    if include.contains(value) { Rule::Include } else { Rule::NotNamed }
+}
+
+/// The rule of the longest prefix; of equal ones, exclusion.
+fn prefix_rule(address: IpAddr, include: &[Prefix], exclude: &[Prefix]) -> Rule {
+    let longest = |prefixes: &[Prefix]| {
+        prefixes.iter().filter(|prefix| prefix.contains(address)).map(|prefix| prefix.length).max()
+    };
+    match (longest(include), longest(exclude)) {
+        (None, None) => Rule::NotNamed,
+        (included, excluded) if included > excluded => Rule::Include,
+        _ => Rule::Exclude,
+    }
+}

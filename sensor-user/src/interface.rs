@@ -1,0 +1,216 @@
+//! What the kernel says of a network interface: by ioctl and getifaddrs, so that the calling thread's network
+//! namespace is the one that is asked.
+#![expect(unsafe_code, reason = "ioctl and getifaddrs have no safe interface in std")]
+
+use std::{ffi::CString, io, net::IpAddr, os::fd::AsRawFd, os::fd::FromRawFd, os::fd::OwnedFd};
+
+const SIOCETHTOOL: libc::c_ulong = 0x8946;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
+
+/// An interface by name; every question is answered anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    name: String,
+}
+
+/// State at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceState {
+    pub index: u32,
+    /// Administratively up and carrier present.
+    pub is_running: bool,
+    pub mtu: u32,
+}
+
+/// Frames that never reached the sensor's program or socket, as /proc/net/dev counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceCounts {
+    pub received: u64,
+    pub errors: u64,
+    pub dropped: u64,
+    pub fifo_errors: u64,
+}
+
+impl Interface {
+    pub fn new(name: &str) -> Interface {
+        Interface { name: name.to_owned() }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `None` when there is no such interface.
+    pub fn state(&self) -> io::Result<Option<InterfaceState>> {
+        let Some(mut request) = self.request() else { return Ok(None) };
+        let socket = control_socket()?;
+        if !call(&socket, libc::SIOCGIFINDEX, &mut request)? {
+            return Ok(None);
+        }
+        // SAFETY: the call filled in the index member.
+        let index = unsafe { request.ifr_ifru.ifru_ifindex };
+        if !call(&socket, libc::SIOCGIFFLAGS, &mut request)? {
+            return Ok(None);
+        }
+        // SAFETY: the call filled in the flags member.
+        let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
+        if !call(&socket, libc::SIOCGIFMTU, &mut request)? {
+            return Ok(None);
+        }
+        // SAFETY: the call filled in the MTU member.
+        let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+        let running = libc::IFF_UP | libc::IFF_RUNNING;
+        Ok(Some(InterfaceState {
+            index: index.unsigned_abs(),
+            is_running: flags & running == running,
+            mtu: mtu.unsigned_abs(),
+        }))
+    }
+
+    /// Receive queues: combined and receive-only channels, or 1 where the driver does not say.
+    pub fn receive_queues(&self) -> io::Result<u32> {
+        /// `struct ethtool_channels` of linux/ethtool.h.
+        #[derive(Default)]
+        #[repr(C)]
+        struct Channels {
+            command: u32,
+            maxima: [u32; 4],
+            receive: u32,
+            transmit: u32,
+            other: u32,
+            combined: u32,
+        }
+        let Some(mut request) = self.request() else { return Ok(1) };
+        let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
+        request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut channels).cast();
+        let socket = control_socket()?;
+        // SAFETY: the request points to a `Channels` that outlives the call.
+        let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) };
+        if result < 0 {
+            return Ok(1);
+        }
+        Ok((channels.receive + channels.combined).max(1))
+    }
+
+    /// Whether the host itself uses the interface: it has an address other than link-local ones.
+    pub fn has_host_address(&self) -> io::Result<bool> {
+        let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
+        // SAFETY: the call stores the head of a list, which is freed below.
+        if unsafe { libc::getifaddrs(&raw mut first) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut found = false;
+        let mut next = first;
+        while !next.is_null() {
+            // SAFETY: an element of the list, which is alive until freeifaddrs.
+            let element = unsafe { &*next };
+            // SAFETY: names in the list are C strings.
+            let name = unsafe { std::ffi::CStr::from_ptr(element.ifa_name) };
+            if name.to_bytes() == self.name.as_bytes() && is_host_address(element.ifa_addr) {
+                found = true;
+            }
+            next = element.ifa_next;
+        }
+        // SAFETY: the head that getifaddrs stored, freed once.
+        unsafe { libc::freeifaddrs(first) };
+        Ok(found)
+    }
+
+    /// The device's own counters; zeros when it is gone.
+    pub fn device_counts(&self) -> io::Result<DeviceCounts> {
+        let table = std::fs::read_to_string("/proc/thread-self/net/dev")?;
+        Ok(parse_device_counts(&table, &self.name).unwrap_or_default())
+    }
+
+    /// `None` for names that no interface can have.
+    fn request(&self) -> Option<libc::ifreq> {
+        let name = CString::new(self.name.as_str()).ok()?;
+        let bytes = name.as_bytes_with_nul();
+        // SAFETY: ifreq is made of integers and a union of them; zeroes are a value.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        if bytes.len() > request.ifr_name.len() {
+            return None;
+        }
+        for (place, byte) in request.ifr_name.iter_mut().zip(bytes) {
+            *place = *byte as libc::c_char;
+        }
+        Some(request)
+    }
+}
+
+fn control_socket() -> io::Result<OwnedFd> {
+    // SAFETY: no memory involved.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `false` when the interface does not exist.
+fn call(socket: &OwnedFd, command: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<bool> {
+    // SAFETY: the request outlives the call, and these commands write nothing beyond it.
+    if unsafe { libc::ioctl(socket.as_raw_fd(), command as _, std::ptr::from_mut(request)) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ENODEV) { Ok(false) } else { Err(error) }
+}
+
+fn is_host_address(address: *const libc::sockaddr) -> bool {
+    if address.is_null() {
+        return false;
+    }
+    // SAFETY: a non-null address of the list starts with its family, and is as long as the family says.
+    let ip: IpAddr = unsafe {
+        match libc::c_int::from((*address).sa_family) {
+            libc::AF_INET => {
+                let v4 = &*address.cast::<libc::sockaddr_in>();
+                IpAddr::from(v4.sin_addr.s_addr.to_ne_bytes())
+            }
+            libc::AF_INET6 => {
+                let v6 = &*address.cast::<libc::sockaddr_in6>();
+                IpAddr::from(v6.sin6_addr.s6_addr)
+            }
+            _ => return false,
+        }
+    };
+    match ip {
+        IpAddr::V4(v4) => !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    }
+}
+
+/// Columns behind the name: bytes, packets, errs, drop, fifo, …
+fn parse_device_counts(table: &str, name: &str) -> Option<DeviceCounts> {
+    let line = table.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))?;
+    let mut columns = line.split_ascii_whitespace().skip(1).map(|column| column.parse().ok());
+    let mut column = || columns.next().flatten();
+    Some(DeviceCounts {
+        received: column()?,
+        errors: column()?,
+        dropped: column()?,
+        fifo_errors: column()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_counts_are_read_from_the_kernel_table() {
+        let table = "Inter-|   Receive\n face |bytes packets errs drop fifo\n  eth0:1000 10 1 2 3 0 0 0 5 6\n eth01: 7 8 9 10 11\n";
+        let counts = parse_device_counts(table, "eth0").expect("eth0 is in the table");
+        assert_eq!(counts, DeviceCounts { received: 10, errors: 1, dropped: 2, fifo_errors: 3 });
+        assert_eq!(parse_device_counts(table, "eth"), None);
+    }
+
+    #[test]
+    fn loopback_exists_and_nonsense_does_not() {
+        assert!(Interface::new("lo").state().expect("ioctl works").is_some());
+        assert_eq!(Interface::new("no-such-interface-name").state().expect("ioctl works"), None);
+        assert_eq!(Interface::new("nosuch0").state().expect("ioctl works"), None);
+    }
+}

@@ -1,0 +1,325 @@
+//! What the sensor tells of itself, gathered at each scrape from the cells of its threads.
+
+use crate::{
+    capture::CaptureCounts,
+    cells::{Cell, SinkCells, WorkerCells},
+    export::Lane,
+    http::Pages,
+    ledger::Ledger,
+    packet::{Anomaly, NotFlow},
+    source::KernelCounts,
+};
+use hdrhistogram::Histogram;
+use kflow::EndReason;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+use sensor_ebpf::{Class, Verdict};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// Upper bounds of the latency histograms, seconds.
+const LATENCY_BOUNDS_S: [f64; 15] =
+    [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0, 5.0];
+
+type Labels = Vec<(&'static str, String)>;
+
+/// Everything that is read at a scrape.
+pub struct Telemetry {
+    pub source: &'static str,
+    pub interface: String,
+    pub workers: Vec<Arc<WorkerCells>>,
+    pub lanes: Vec<Arc<Lane>>,
+    pub sinks: Vec<(&'static str, Arc<SinkCells>)>,
+    pub export_delay: Arc<crate::cells::SharedHistogram>,
+    pub flow_capacity: u64,
+    /// Frames in all rings and UMEMs.
+    pub umem_frames: AtomicU64,
+    pub mode: Mutex<&'static str>,
+    /// The interface is there and running.
+    pub interface_up: AtomicBool,
+    /// Times that the interface went away and capture had to be opened anew.
+    pub reopened: AtomicU64,
+    /// Reads the kernel's counters; file sources have none.
+    pub capture_counts: Box<dyn Fn() -> CaptureCounts + Send + Sync>,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("source", &self.source).field("interface", &self.interface).finish()
+    }
+}
+
+impl Telemetry {
+    fn sum(&self, cell: impl Fn(&WorkerCells) -> &Cell) -> u64 {
+        self.workers.iter().map(|cells| cell(cells).read()).sum()
+    }
+
+    /// The account of this moment. Workers are read before the kernel, so that nothing is accounted for that
+    /// was not offered.
+    pub fn ledger(&self, is_final: bool) -> (Ledger, CaptureCounts) {
+        let received = self.sum(|cells| &cells.frames);
+        let kernel = KernelCounts {
+            offered: self.sum(|cells| &cells.kernel_offered),
+            dropped: self.sum(|cells| &cells.kernel_dropped),
+        };
+        let workers: Vec<&WorkerCells> = self.workers.iter().map(AsRef::as_ref).collect();
+        if self.source == "pcap" {
+            return (Ledger::new(received, &[], workers), CaptureCounts::default());
+        }
+        let counts = (self.capture_counts)();
+        let (offered, drops) = counts.account(received, kernel, is_final);
+        (Ledger::new(offered, &drops, workers), counts)
+    }
+
+    pub fn is_attached(&self) -> bool {
+        self.workers.iter().all(|cells| cells.attached.read() == 1)
+    }
+}
+
+/// Serves a telemetry over HTTP.
+#[derive(Debug)]
+pub struct TelemetryPages {
+    telemetry: Arc<Telemetry>,
+    registry: Registry,
+}
+
+impl TelemetryPages {
+    pub fn new(telemetry: Arc<Telemetry>) -> TelemetryPages {
+        let mut registry = Registry::with_prefix("sensor");
+        registry.register_collector(Box::new(Scrape(telemetry.clone())));
+        TelemetryPages { telemetry, registry }
+    }
+}
+
+impl Pages for TelemetryPages {
+    fn metrics(&self) -> String {
+        let mut exposition = String::new();
+        text::encode(&mut exposition, &self.registry).expect("writing to a string does not fail");
+        exposition
+    }
+
+    fn is_ready(&self) -> bool {
+        self.telemetry.is_attached()
+    }
+}
+
+#[derive(Debug)]
+struct Scrape(Arc<Telemetry>);
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let telemetry = &*self.0;
+        let mut page = Page(encoder);
+        let (ledger, counts) = telemetry.ledger(false);
+        about(&mut page, telemetry)?;
+        account(&mut page, &ledger)?;
+        kernel(&mut page, telemetry, &counts)?;
+        workers(&mut page, telemetry)?;
+        flows(&mut page, telemetry)?;
+        export(&mut page, telemetry)
+    }
+}
+
+fn about(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    let mode = *telemetry.mode.lock().unwrap_or_else(PoisonError::into_inner);
+    let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    page.gauges("build_info", "Always 1; the version is in the label", [(build, 1)])?;
+    let capture = vec![
+        ("source", telemetry.source.to_owned()),
+        ("mode", mode.to_owned()),
+        ("interface", telemetry.interface.clone()),
+    ];
+    page.gauges("capture_info", "Always 1; how frames are captured is in the labels", [(capture, 1)])?;
+    let is_up = i64::from(telemetry.interface_up.load(Ordering::Relaxed));
+    page.gauges("interface_up", "1 while the interface exists and has a carrier", [(vec![], is_up)])?;
+    let reopened = telemetry.reopened.load(Ordering::Relaxed);
+    page.counters("capture_reopened", "Times that capture was opened anew after its interface went away", [(vec![], reopened)])
+}
+
+fn account(page: &mut Page<'_>, ledger: &Ledger) -> fmt::Result {
+    page.counters("ledger_offered_frames", "Frames offered to the sensor", [(vec![], ledger.offered)])?;
+    let accounted = ledger.accounted_by.iter().map(|(name, frames)| (label("account", name), *frames));
+    page.counters("ledger_accounted_frames", "Frames accounted for: in a flow, or not by which reason", accounted)?;
+    let dropped = ledger.drops_by.iter().map(|(name, frames)| (label("reason", name), *frames));
+    page.counters("ledger_dropped_frames", "Frames dropped, by stage and reason", dropped)?;
+    let in_flight = i64::try_from(ledger.in_flight).unwrap_or(i64::MAX);
+    page.gauges("ledger_in_flight_frames", "Frames offered and not yet accounted for or dropped", [(vec![], in_flight)])
+}
+
+fn kernel(page: &mut Page<'_>, telemetry: &Telemetry, counts: &CaptureCounts) -> fmt::Result {
+    let program = counts.program.clone().unwrap_or_default();
+    let cells = || Verdict::ALL.into_iter().flat_map(|verdict| Class::ALL.map(|class| (verdict, class)));
+    let labels = |verdict: Verdict, class: Class| {
+        vec![("verdict", verdict.name().to_owned()), ("class", class.name().to_owned())]
+    };
+    let frames = cells().map(|(verdict, class)| (labels(verdict, class), program.get(verdict, class).packets));
+    page.counters("kernel_frames", "Frames that the XDP program saw, by verdict and protocol class", frames)?;
+    let bytes = cells().map(|(verdict, class)| (labels(verdict, class), program.get(verdict, class).bytes));
+    page.counters("kernel_bytes", "Bytes that the XDP program saw, by verdict and protocol class", bytes)?;
+    let sockets = counts.sockets;
+    let statistics = [
+        ("rx_dropped", sockets.rx_dropped),
+        ("rx_invalid_descriptors", sockets.rx_invalid_descriptors),
+        ("tx_invalid_descriptors", sockets.tx_invalid_descriptors),
+        ("rx_ring_full", sockets.rx_ring_full),
+        ("rx_fill_ring_empty", sockets.rx_fill_ring_empty),
+        ("tx_ring_empty", sockets.tx_ring_empty),
+    ];
+    let statistics = statistics.map(|(name, value)| (label("statistic", name), value));
+    page.counters("xsk_statistics", "AF_XDP socket statistics (XDP_STATISTICS), each apart", statistics)?;
+    let umem = i64::try_from(telemetry.umem_frames.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+    page.gauges("umem_frames", "Frames in the UMEMs of all queues", [(vec![], umem)])?;
+    page.worker_gauges(telemetry, "fill_ring_frames", "Frames waiting for the kernel in the fill rings that a worker owns", |cells| &cells.fill_level)?;
+    page.worker_counters(telemetry, "afpacket_offered_frames", "Frames that passed by a worker's AF_PACKET socket", |cells| &cells.kernel_offered)?;
+    page.worker_counters(telemetry, "afpacket_dropped_frames", "Frames that found no room in a worker's AF_PACKET ring", |cells| &cells.kernel_dropped)
+}
+
+fn workers(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    page.worker_counters(telemetry, "worker_frames", "Frames that a worker received", |cells| &cells.frames)?;
+    page.worker_counters(telemetry, "worker_bytes", "Bytes of the frames that a worker received, as on the wire", |cells| &cells.frame_bytes)?;
+    page.worker_counters(telemetry, "worker_bursts", "Bursts that a worker received", |cells| &cells.bursts)?;
+    let seconds = telemetry.workers.iter().enumerate().flat_map(|(worker, cells)| {
+        [("busy", &cells.busy_ns), ("idle", &cells.idle_ns)].map(|(state, cell)| {
+            (vec![("worker", worker.to_string()), ("state", state.to_owned())], cell.read() as f64 / 1e9)
+        })
+    });
+    page.seconds("worker_time_seconds", "Time that a worker spent with frames and without", seconds)?;
+    page.worker_gauges(telemetry, "worker_attached", "1 while a worker has something to receive from", |cells| &cells.attached)?;
+    let histograms = telemetry.workers.iter().enumerate();
+    let histograms = histograms.map(|(worker, cells)| (label("worker", worker), cells.burst_time.read()));
+    page.latencies("worker_burst_seconds", "Time from the receipt of a burst to the next receive", histograms)?;
+    let reasons = NotFlow::ALL.map(|reason| {
+        (label("reason", reason.name()), telemetry.sum(|cells| &cells.not_flow[reason as usize]))
+    });
+    page.counters("decode_not_flow_frames", "Frames that belong to no flow, by layer and reason", reasons)?;
+    let anomalies = Anomaly::ALL.map(|anomaly| {
+        (label("anomaly", anomaly.name()), telemetry.sum(|cells| &cells.anomalies[anomaly as usize]))
+    });
+    page.counters("decode_anomalous_packets", "Packets counted to a flow although something about them is odd", anomalies)
+}
+
+fn flows(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    page.worker_gauges(telemetry, "flows", "Flows in a worker's table", |cells| &cells.flows)?;
+    let capacity = i64::try_from(telemetry.flow_capacity).unwrap_or(i64::MAX);
+    page.gauges("flow_capacity", "Flows that one worker's table holds at most", [(vec![], capacity)])?;
+    page.worker_counters(telemetry, "flows_created", "Flows that began", |cells| &cells.flows_created)?;
+    let evictions = [
+        ("embryonic", telemetry.sum(|cells| &cells.evicted_embryonic)),
+        ("idlest", telemetry.sum(|cells| &cells.evicted_idlest)),
+        ("crowded", telemetry.sum(|cells| &cells.evicted_crowded)),
+    ];
+    let evictions = evictions.map(|(policy, flows)| (label("policy", policy), flows));
+    page.counters("flow_evictions", "Flows ended early to make room, by who was chosen", evictions)?;
+    let records = EndReason::ALL.map(|reason| {
+        (label("reason", reason.name()), telemetry.sum(|cells| &cells.records[reason as usize - 1]))
+    });
+    page.counters("flow_records", "Records that the flow tables produced, by end reason", records)
+}
+
+fn export(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    page.worker_counters(telemetry, "export_shed_records", "Records dropped because every buffer to the exporter was full", |cells| &cells.records_shed)?;
+    let waiting = telemetry.lanes.iter().enumerate();
+    let waiting = waiting.map(|(worker, lane)| (label("worker", worker), lane.batches_waiting() as i64));
+    page.gauges("export_queue_batches", "Batches waiting for the exporter", waiting)?;
+    let results = telemetry.sinks.iter().flat_map(|(name, cells)| {
+        [("written", &cells.records_written), ("failed", &cells.records_failed)].map(|(result, cell)| {
+            (vec![("sink", (*name).to_owned()), ("result", result.to_owned())], cell.read())
+        })
+    });
+    page.counters("export_records", "Records by sink and result", results)?;
+    let delay = [(vec![], telemetry.export_delay.read())];
+    page.latencies("export_delay_seconds", "Time from a batch's hand-over to the exporter until it was written", delay)
+}
+
+fn label(name: &'static str, value: impl ToString) -> Labels {
+    vec![(name, value.to_string())]
+}
+
+/// The page being written: one call a metric family.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn counters(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, u64)>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in series {
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// A counter of seconds.
+    fn seconds(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, f64)>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in series {
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, i64)>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in series {
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn worker_counters(
+        &mut self,
+        telemetry: &Telemetry,
+        name: &str,
+        help: &str,
+        cell: impl Fn(&WorkerCells) -> &Cell,
+    ) -> fmt::Result {
+        let workers = telemetry.workers.iter().enumerate();
+        self.counters(name, help, workers.map(|(worker, cells)| (label("worker", worker), cell(cells).read())))
+    }
+
+    fn worker_gauges(
+        &mut self,
+        telemetry: &Telemetry,
+        name: &str,
+        help: &str,
+        cell: impl Fn(&WorkerCells) -> &Cell,
+    ) -> fmt::Result {
+        let workers = telemetry.workers.iter().enumerate();
+        let value = |cells: &WorkerCells| i64::try_from(cell(cells).read()).unwrap_or(i64::MAX);
+        self.gauges(name, help, workers.map(|(worker, cells)| (label("worker", worker), value(cells))))
+    }
+
+    fn latencies(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, Histogram<u64>)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (labels, histogram) in series {
+            let (sum, buckets) = buckets(&histogram);
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, histogram.len(), &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Sum in seconds, and counts between the bounds; the last bucket has no bound.
+fn buckets(histogram: &Histogram<u64>) -> (f64, Vec<(f64, u64)>) {
+    let mut counts = vec![0; LATENCY_BOUNDS_S.len() + 1];
+    let mut sum = 0.0;
+    for step in histogram.iter_recorded() {
+        let seconds = step.value_iterated_to() as f64 / 1e9;
+        sum += seconds * step.count_since_last_iteration() as f64;
+        counts[LATENCY_BOUNDS_S.partition_point(|bound| *bound < seconds)] += step.count_since_last_iteration();
+    }
+    let bounds = LATENCY_BOUNDS_S.into_iter().chain([f64::MAX]);
+    (sum, bounds.zip(counts).collect())
+}
