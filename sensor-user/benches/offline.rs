@@ -10,7 +10,7 @@
 //! Out: a JSON array on stdout, a table on stderr. Instructions are counted by callgrind where it is installed.
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
-use kflow::{FlowRecord, MacAddress};
+use kflow::FlowRecord;
 use sensor_ebpf::hash::HashKey;
 use sensor_user::{
     clock::Moment,
@@ -180,19 +180,18 @@ struct Bench<'a> {
     table: FlowTable,
     /// Records on their way out; recycled when full.
     records: Vec<FlowRecord>,
-    decoded: Vec<Decoded>,
+    prepared: Vec<Prepared>,
     /// The whole capture decoded, for flow updates alone.
-    decoded_capture: Vec<Decoded>,
+    prepared_capture: Vec<Prepared>,
     plain: HashMap<PlainKey, PlainFlow>,
     plain_capture: Vec<(PlainPacket, u32)>,
 }
 
-/// A packet with what the table wants to know besides.
-struct Decoded {
+/// A decoded packet and which frame of the burst it came in.
+struct Prepared {
     packet: Packet,
     hash: u64,
-    mac_addresses: (MacAddress, MacAddress),
-    frame_bytes: u32,
+    frame: usize,
 }
 
 impl<'a> Bench<'a> {
@@ -214,8 +213,8 @@ impl<'a> Bench<'a> {
             now: START,
             table,
             records: Vec::with_capacity(1024),
-            decoded: Vec::with_capacity(BURST_FRAMES_MAX),
-            decoded_capture: frames().filter_map(|frame| decode(&frame)).collect(),
+            prepared: Vec::with_capacity(BURST_FRAMES_MAX),
+            prepared_capture: frames().filter_map(|frame| prepare(0, &frame)).collect(),
             plain: HashMap::with_capacity(capacity),
             plain_capture: frames()
                 .filter_map(|frame| Some((plain_decode(frame.bytes)?, frame.wire_bytes)))
@@ -243,23 +242,30 @@ impl<'a> Bench<'a> {
     fn decode_pass(&mut self) {
         for burst in self.capture.descriptors.chunks(BURST_FRAMES_MAX) {
             self.now.0 += PACKET_GAP_NS * burst.len() as u64;
-            decode_burst(self.capture, burst, self.now, &mut self.decoded);
-            black_box(&self.decoded);
+            let frames = receive(self.capture, burst, self.now);
+            prepare_burst(&frames[..burst.len()], &mut self.prepared, |_| {});
+            black_box(&self.prepared);
         }
     }
 
     fn flow_pass(&mut self) {
-        for burst in self.decoded_capture.chunks(BURST_FRAMES_MAX) {
+        let frames = [Frame { time: self.now, ..Frame::EMPTY }; BURST_FRAMES_MAX];
+        for burst in self.prepared_capture.chunks(BURST_FRAMES_MAX) {
             self.now.0 += PACKET_GAP_NS * burst.len() as u64;
-            update_burst(&mut self.table, burst, self.now, &mut self.records);
+            for prepared in burst {
+                self.table.prefetch_index(prepared.hash);
+            }
+            update_burst(&mut self.table, &frames, burst, self.now, &mut self.records);
         }
     }
 
     fn both_pass(&mut self) {
         for burst in self.capture.descriptors.chunks(BURST_FRAMES_MAX) {
             self.now.0 += PACKET_GAP_NS * burst.len() as u64;
-            decode_burst(self.capture, burst, self.now, &mut self.decoded);
-            update_burst(&mut self.table, &self.decoded, self.now, &mut self.records);
+            let frames = receive(self.capture, burst, self.now);
+            let frames = &frames[..burst.len()];
+            prepare_burst(frames, &mut self.prepared, |hash| self.table.prefetch_index(hash));
+            update_burst(&mut self.table, frames, &self.prepared, self.now, &mut self.records);
         }
     }
 
@@ -288,31 +294,43 @@ impl<'a> Bench<'a> {
 }
 
 #[inline(always)]
-fn decode_burst(capture: &Capture, burst: &[Descriptor], now: Moment, decoded: &mut Vec<Decoded>) {
+fn receive<'a>(capture: &'a Capture, burst: &[Descriptor], now: Moment) -> [Frame<'a>; BURST_FRAMES_MAX] {
     let mut frames = [Frame::EMPTY; BURST_FRAMES_MAX];
     for (frame, descriptor) in frames.iter_mut().zip(burst) {
         *frame = capture.frame(*descriptor, now);
         packet::prefetch(frame);
     }
-    decoded.clear();
-    decoded.extend(frames[..burst.len()].iter().filter_map(decode));
+    frames
 }
 
 #[inline(always)]
-fn decode(frame: &Frame<'_>) -> Option<Decoded> {
+fn prepare_burst(frames: &[Frame<'_>], prepared: &mut Vec<Prepared>, prefetch: impl Fn(u64)) {
+    prepared.clear();
+    for (index, frame) in frames.iter().enumerate() {
+        if let Some(packet) = prepare(index, frame) {
+            prefetch(packet.hash);
+            prepared.push(packet);
+        }
+    }
+}
+
+#[inline(always)]
+fn prepare(frame_index: usize, frame: &Frame<'_>) -> Option<Prepared> {
     let packet = packet::decode(frame).ok()?;
     let hash = packet.key.hash(HASH_KEY);
-    let mac_addresses = packet::mac_addresses(frame);
-    Some(Decoded { packet, hash, mac_addresses, frame_bytes: frame.wire_bytes })
+    Some(Prepared { packet, hash, frame: frame_index })
 }
 
 #[inline(always)]
-fn update_burst(table: &mut FlowTable, burst: &[Decoded], now: Moment, records: &mut Vec<FlowRecord>) {
-    for decoded in burst {
-        table.prefetch_index(decoded.hash);
-    }
-    for decoded in burst {
-        table.prefetch_flow(decoded.hash);
+fn update_burst(
+    table: &mut FlowTable,
+    frames: &[Frame<'_>],
+    burst: &[Prepared],
+    now: Moment,
+    records: &mut Vec<FlowRecord>,
+) {
+    for prepared in burst {
+        table.prefetch_flow(prepared.hash);
     }
     let mut emit = |record| {
         if records.len() == records.capacity() {
@@ -320,9 +338,16 @@ fn update_burst(table: &mut FlowTable, burst: &[Decoded], now: Moment, records: 
         }
         records.push(record);
     };
-    for Decoded { packet, hash, mac_addresses, frame_bytes } in burst {
-        let (hash, mac_addresses, frame_bytes) = (*hash, *mac_addresses, *frame_bytes);
-        table.observe(&Observation { packet, hash, mac_addresses, frame_bytes, time: now }, &mut emit);
+    for prepared in burst {
+        let frame = &frames[prepared.frame];
+        let observation = Observation {
+            packet: &prepared.packet,
+            hash: prepared.hash,
+            mac_addresses: packet::mac_addresses(frame),
+            frame_bytes: frame.wire_bytes,
+            time: now,
+        };
+        table.observe(&observation, &mut emit);
     }
     table.expire(now, FLOWS_EXPIRED_PER_BURST, &mut emit);
 }

@@ -23,6 +23,9 @@ pub trait Pages: Send + 'static {
     /// The exposition in OpenMetrics text.
     fn metrics(&self) -> String;
 
+    /// The same in the older Prometheus text format (0.0.4), for clients that do not ask for OpenMetrics.
+    fn metrics_prometheus(&self) -> String;
+
     /// Whether the sensor is receiving: it has started and its interface is there.
     fn is_ready(&self) -> bool;
 }
@@ -74,6 +77,7 @@ struct Answer {
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 fn answer(mut stream: TcpStream, pages: &impl Pages) -> io::Result<()> {
@@ -116,13 +120,24 @@ fn route(request: &[u8], pages: &impl Pages) -> Answer {
     }
     let path = head.path.unwrap_or("/").split('?').next().unwrap_or("/");
     match path {
-        "/metrics" => Answer { status: "200 OK", content_type: OPEN_METRICS, body: pages.metrics() },
+        "/metrics" if accepts_open_metrics(head.headers) => {
+            Answer { status: "200 OK", content_type: OPEN_METRICS, body: pages.metrics() }
+        }
+        "/metrics" => Answer { status: "200 OK", content_type: PROMETHEUS, body: pages.metrics_prometheus() },
         "/livez" => text("200 OK", "alive\n"),
         "/readyz" if pages.is_ready() => text("200 OK", "ready\n"),
         "/readyz" => text("503 Service Unavailable", "not capturing\n"),
         "/" => text("200 OK", "flow sensor: /metrics /livez /readyz\n"),
         _ => text("404 Not Found", "there is /metrics, /livez and /readyz\n"),
     }
+}
+
+fn accepts_open_metrics(headers: &[httparse::Header<'_>]) -> bool {
+    const WANTED: &[u8] = b"application/openmetrics-text";
+    headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("accept"))
+        .any(|header| header.value.windows(WANTED.len()).any(|part| part == WANTED))
 }
 
 #[cfg(test)]
@@ -134,6 +149,10 @@ mod tests {
     impl Pages for Fixed {
         fn metrics(&self) -> String {
             "# EOF\n".to_owned()
+        }
+
+        fn metrics_prometheus(&self) -> String {
+            "old 1\n".to_owned()
         }
 
         fn is_ready(&self) -> bool {
@@ -153,7 +172,9 @@ mod tests {
     #[test]
     fn server_answers_its_paths_and_survives_nonsense() {
         let server = MetricsServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), Fixed).expect("a free port");
-        assert!(ask(&server, b"GET /metrics HTTP/1.1\r\n\r\n").ends_with("# EOF\n"));
+        assert!(ask(&server, b"GET /metrics HTTP/1.1\r\n\r\n").ends_with("\r\n\r\nold 1\n"));
+        let open_metrics = b"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n";
+        assert!(ask(&server, open_metrics).ends_with("\r\n\r\n# EOF\n"));
         assert!(ask(&server, b"GET /livez?x HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 200"));
         assert!(ask(&server, b"GET /readyz HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 503"));
         assert!(ask(&server, b"POST /metrics HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));

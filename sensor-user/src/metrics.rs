@@ -107,9 +107,42 @@ impl Pages for TelemetryPages {
         exposition
     }
 
+    fn metrics_prometheus(&self) -> String {
+        prometheus_text(&self.metrics())
+    }
+
     fn is_ready(&self) -> bool {
         self.telemetry.is_attached()
     }
+}
+
+/// OpenMetrics names a counter's family without the `_total` of its series; the older format names it in full,
+/// and has no units and no end mark.
+fn prometheus_text(open_metrics: &str) -> String {
+    let mut counter = String::new();
+    let mut help = String::new();
+    let mut text = String::with_capacity(open_metrics.len() + 4096);
+    for line in open_metrics.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words[..] {
+            // The type comes behind the help, and decides on both names.
+            ["#", "HELP", _, _] => help = line.to_owned(),
+            ["#", "TYPE", name, kind] => {
+                let suffix = if kind == "counter" { "_total" } else { "" };
+                counter.clear();
+                counter.push_str(name);
+                counter.push_str(suffix);
+                let described = help.splitn(4, ' ').nth(3).unwrap_or_default();
+                text.push_str(&format!("# HELP {counter} {described}\n# TYPE {counter} {kind}\n"));
+            }
+            ["#", ..] => {}
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
 }
 
 #[derive(Debug)]

@@ -59,10 +59,10 @@ pub fn decode_v4(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
         anomaly = Some(Anomaly::LengthBeyondFrame);
     }
     let flags_and_offset = u16::from_be_bytes([header[6], header[7]]);
-    let fragment = match (flags_and_offset & 0x1fff != 0, flags_and_offset & 0x2000 != 0) {
-        (true, _) => Fragment::Later,
-        (false, true) => Fragment::First,
-        (false, false) => Fragment::Whole,
+    let fragment = match flags_and_offset & 0x3fff {
+        0 => Fragment::Whole,
+        0x2000 => Fragment::First,
+        _ => Fragment::Later,
     };
     let end = (at + network_bytes.max(header_bytes)).min(frame.bytes.len());
     let start = (at + header_bytes).min(end);

@@ -39,11 +39,19 @@ pub enum IpVersion {
 
 #[inline(always)]
 pub fn decode(frame: &Frame<'_>) -> Result<Network, NotFlow> {
+    if frame.link != LinkType::ETHERNET {
+        return other_than_ethernet(frame);
+    }
+    let ethertype = u16_at(frame.bytes, ETHERNET_BYTES - 2).ok_or(NotFlow::LinkTruncated)?;
+    if ethertype == ethertype::IPV4 {
+        return Ok(Network { version: IpVersion::V4, offset: ETHERNET_BYTES, vlan: 0 });
+    }
+    behind_ethertype(frame.bytes, ethertype, ETHERNET_BYTES)
+}
+
+#[inline(never)]
+fn other_than_ethernet(frame: &Frame<'_>) -> Result<Network, NotFlow> {
     match frame.link {
-        LinkType::ETHERNET => {
-            let ethertype = u16_at(frame.bytes, ETHERNET_BYTES - 2).ok_or(NotFlow::LinkTruncated)?;
-            behind_ethertype(frame.bytes, ethertype, ETHERNET_BYTES)
-        }
         LinkType::RAW => raw(frame.bytes, 0),
         LinkType::IPV4 => Ok(Network { version: IpVersion::V4, offset: 0, vlan: 0 }),
         LinkType::IPV6 => Ok(Network { version: IpVersion::V6, offset: 0, vlan: 0 }),
@@ -55,7 +63,7 @@ pub fn decode(frame: &Frame<'_>) -> Result<Network, NotFlow> {
     }
 }
 
-#[inline(always)]
+#[inline]
 fn behind_ethertype(bytes: &[u8], first: u16, at: usize) -> Result<Network, NotFlow> {
     let (mut ethertype, mut offset, mut vlan) = (first, at, 0);
     for depth in 0.. {

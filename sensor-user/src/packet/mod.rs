@@ -8,7 +8,10 @@ pub mod ip;
 pub mod link;
 pub mod transport;
 
-use crate::{flow::FlowKey, source::Frame};
+use crate::{
+    flow::FlowKey,
+    source::{Frame, LinkType},
+};
 use kflow::{IcmpKind, MacAddress};
 use std::ops::Range;
 
@@ -180,10 +183,11 @@ pub fn prefetch(frame: &Frame<'_>) {
 }
 
 /// Destination and source MAC address of an Ethernet frame, in wire order; zeros on other links.
+#[inline(always)]
 pub fn mac_addresses(frame: &Frame<'_>) -> (MacAddress, MacAddress) {
-    match frame.bytes.first_chunk::<12>() {
-        Some([a, b, c, d, e, f, g, h, i, j, k, l]) if frame.link == crate::source::LinkType::ETHERNET => {
-            (MacAddress([*a, *b, *c, *d, *e, *f]), MacAddress([*g, *h, *i, *j, *k, *l]))
+    match (bytes_at::<6>(frame.bytes, 0), bytes_at::<6>(frame.bytes, 6)) {
+        (Some(destination), Some(source)) if frame.link == LinkType::ETHERNET => {
+            (MacAddress(*destination), MacAddress(*source))
         }
         _ => (MacAddress::default(), MacAddress::default()),
     }

@@ -56,24 +56,42 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     for load in LOADS {
         let capture = capture(load, &folder)?;
         let capture = Capture { packets: packets(&capture)?, file: capture };
-        let mut usages: Vec<Vec<Usage>> = vec![Vec::new(); PROGRAMS.len()];
-        for round in 1..=ROUNDS {
-            for (program, usages) in PROGRAMS.into_iter().zip(&mut usages) {
-                let usage = run(program, &capture, &folder, cpu)?;
-                eprintln!(
-                    "{} round {round}: {} {:.2} s CPU, {:.2} s wall",
-                    load.name,
-                    program.name(),
-                    usage.cpu.as_secs_f64(),
-                    usage.wall.as_secs_f64()
-                );
-                usages.push(usage);
-            }
-        }
-        let rates = usages.iter().map(|usages| capture.packets as f64 / median_cpu_s(usages) / 1e6);
-        figures.extend(compare(load, &PROGRAMS.into_iter().zip(rates).collect::<Vec<_>>()));
+        let usages = measure_in_turn(load, &capture, &folder, cpu)?;
+        let rate = |usages: &[Usage]| capture.packets as f64 / median_cpu_s(usages) / 1e6;
+        let rates: Vec<_> = usages.iter().map(|(program, usages)| (*program, rate(usages))).collect();
+        figures.extend(compare(load, &rates));
     }
     Ok(figures)
+}
+
+/// Every round runs each program once, so that all see the machine in the same state. A peer that cannot read
+/// the capture is left out; the sensor must.
+fn measure_in_turn(
+    load: Load,
+    capture: &Capture,
+    folder: &Path,
+    cpu: u32,
+) -> anyhow::Result<Vec<(Program, Vec<Usage>)>> {
+    let mut usages: Vec<(Program, Vec<Usage>)> = PROGRAMS.map(|program| (program, Vec::new())).to_vec();
+    for round in 1..=ROUNDS {
+        let mut left_out = Vec::new();
+        for (program, usages) in &mut usages {
+            let usage = match run(*program, capture, folder, cpu) {
+                Ok(usage) => usage,
+                Err(error) if *program == Program::Sensor => return Err(error),
+                Err(error) => {
+                    eprintln!("{}: {} is left out: {error:#}", load.name, program.name());
+                    left_out.push(*program);
+                    continue;
+                }
+            };
+            let (cpu_s, wall_s) = (usage.cpu.as_secs_f64(), usage.wall.as_secs_f64());
+            eprintln!("{} round {round}: {} {cpu_s:.2} s CPU, {wall_s:.2} s wall", load.name, program.name());
+            usages.push(usage);
+        }
+        usages.retain(|(program, _)| !left_out.contains(program));
+    }
+    Ok(usages)
 }
 
 /// The peers alone, and the sensor beside the fastest of them.
@@ -223,11 +241,12 @@ fn real_capture(load: Load, corpus: &Path, file: &Path) -> anyhow::Result<Comman
     let mut python = Command::new("python3");
     python.arg(corpus.join("../peers/mkpcap.py")).arg("--out").arg(file);
     match load.name {
-        "mix" => python.args(["--size", "400M", "--duration", "60"]),
-        "short-flows" => python.args(["--size", "100M", "--only-port", "53"]),
+        "mix" => python.args(["--size", "1000M", "--duration", "60"]),
+        "short-flows" => python.args(["--size", "200M", "--only-port", "53"]),
         other => bail!("no real capture is known for {other}"),
     };
-    python.arg(corpus.join("captures"));
+    // Captures of ordinary traffic; some peers do not survive the malformed ones.
+    python.args(["nDPI", "zeek"].map(|project| corpus.join("captures").join(project)));
     Ok(python)
 }
 

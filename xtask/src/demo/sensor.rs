@@ -23,7 +23,7 @@ const ACTIVE_TIMEOUT_S: &str = "5";
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How much of the sensor's log an error quotes.
-const LOG_LINES: usize = 10;
+const LOG_LINES: usize = 20;
 /// More flows than this per second are counted and not shown.
 const LINES_PER_S_MAX: u32 = 20;
 

@@ -1,0 +1,26 @@
+//! Any bytes on any link decode without a panic, and what comes out lies within them.
+//!
+//! Input: link type and wire length beyond the captured bytes, two bytes each, then the frame.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sensor_ebpf::hash::HashKey;
+use sensor_user::{
+    clock::Moment,
+    packet,
+    source::{Frame, LinkType},
+};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&[a, b, c, d], bytes)) = input.split_first_chunk::<4>() else { return };
+    let wire_bytes = bytes.len() as u32 + u32::from(u16::from_le_bytes([c, d]));
+    let link = LinkType(u16::from_le_bytes([a, b]));
+    let frame = Frame { bytes, wire_bytes, time: Moment(0), link, hash: None };
+    packet::mac_addresses(&frame);
+    let Ok(packet) = packet::decode(&frame) else { return };
+    assert!(packet.payload.start <= packet.payload.end);
+    assert!(packet.payload.end as usize <= bytes.len());
+    let (low, high) = (packet.key.end(packet.sender), packet.key.end(packet.sender.other()));
+    assert_eq!(low.0.is_ipv4(), high.0.is_ipv4());
+    packet.key.hash(HashKey { endpoint: 1, flow: 2 });
+});
