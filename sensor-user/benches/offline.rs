@@ -19,13 +19,7 @@ use sensor_user::{
     source::{BURST_FRAMES_MAX, Frame, LinkType},
 };
 use serde::Serialize;
-use std::{
-    collections::HashMap,
-    hint::black_box,
-    net::IpAddr,
-    process::Command,
-    time::Duration,
-};
+use std::{collections::HashMap, hint::black_box, net::IpAddr, process::Command, time::Duration};
 use traffic::frame::{
     Ethernet, Tag,
     ip::{Ip, Ipv4, Ipv6},
@@ -85,7 +79,10 @@ impl Figure {
 }
 
 fn print_table(figures: &[Figure]) {
-    eprintln!("{:<44} {:>9} {:>9} {:>6} {:>7}  {:<26} reference", "", "value", "reference", "ratio", "goal", "unit");
+    eprintln!(
+        "{:<44} {:>9} {:>9} {:>6} {:>7}  {:<26} reference",
+        "", "value", "reference", "ratio", "goal", "unit"
+    );
     for figure in figures {
         let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
         let verdict = match figure.met {
@@ -155,11 +152,8 @@ enum Work {
 impl Work {
     const ALL: [Work; 6] =
         [Work::Decode, Work::Flow, Work::Both, Work::PlainDecode, Work::PlainFlow, Work::PlainBoth];
-    const PAIRS: [(Work, Work); 3] = [
-        (Work::Decode, Work::PlainDecode),
-        (Work::Flow, Work::PlainFlow),
-        (Work::Both, Work::PlainBoth),
-    ];
+    const PAIRS: [(Work, Work); 3] =
+        [(Work::Decode, Work::PlainDecode), (Work::Flow, Work::PlainFlow), (Work::Both, Work::PlainBoth)];
 
     const fn name(self) -> &'static str {
         match self {
@@ -400,7 +394,12 @@ fn plain_decode(bytes: &[u8]) -> Option<PlainPacket> {
     Some(PlainPacket { key: (ends, protocol), direction, bytes, tcp_flags })
 }
 
-fn plain_update(flows: &mut HashMap<PlainKey, PlainFlow>, packet: &PlainPacket, wire_bytes: u32, now: Moment) {
+fn plain_update(
+    flows: &mut HashMap<PlainKey, PlainFlow>,
+    packet: &PlainPacket,
+    wire_bytes: u32,
+    now: Moment,
+) {
     let flow = flows.entry(packet.key).or_default();
     flow.last = now;
     flow.packets[packet.direction] += 1;
@@ -471,7 +470,15 @@ fn build_frame(flow: u32, is_answer: bool, random: &mut Random) -> Vec<u8> {
             let (source_port, destination_port) = ends(443);
             let (flags, window) = (tcp_flags::ACK, 1000);
             let (sequence, acknowledgement, options) = (1, 1, vec![1; 12]);
-            Transport::Tcp(Tcp { source_port, destination_port, sequence, acknowledgement, flags, window, options })
+            Transport::Tcp(Tcp {
+                source_port,
+                destination_port,
+                sequence,
+                acknowledgement,
+                flags,
+                window,
+                options,
+            })
         }
     };
     // About the simple Internet mix: 7 small, 4 of 576, 1 full.
@@ -520,7 +527,9 @@ fn instructions() -> Vec<Figure> {
     let figure = |(work, reference): (Work, Work)| {
         let value = per_packet(work)?;
         let name = format!("{} instructions, {COUNTED_FLOWS} flows", work.name());
-        Some(Figure::new(name, value, "instructions/packet").against(reference.name(), per_packet(reference)?))
+        Some(
+            Figure::new(name, value, "instructions/packet").against(reference.name(), per_packet(reference)?),
+        )
     };
     let figures: Vec<Figure> = Work::PAIRS.into_iter().filter_map(figure).collect();
     if figures.is_empty() {

@@ -145,14 +145,16 @@ impl Flags {
     fn set_metrics(&self, config: &mut Config) -> Result<()> {
         match self.metrics.as_deref() {
             // A file is over before anybody scrapes it.
-            None if config.capture.pcap.is_some() && self.config_path.is_none() => config.metrics.enabled = false,
+            None if config.capture.pcap.is_some() && self.config_path.is_none() => {
+                config.metrics.enabled = false
+            }
             None => {}
             Some("off") => config.metrics.enabled = false,
             Some(address) => {
                 config.metrics.enabled = true;
-                config.metrics.listen = address
-                    .parse::<SocketAddr>()
-                    .map_err(|_| anyhow!("--metrics {address} is not ADDRESS:PORT, such as 127.0.0.1:9102, or off"))?;
+                config.metrics.listen = address.parse::<SocketAddr>().map_err(|_| {
+                    anyhow!("--metrics {address} is not ADDRESS:PORT, such as 127.0.0.1:9102, or off")
+                })?;
             }
         }
         Ok(())

@@ -82,8 +82,8 @@ const NANOSECONDS_MAX: u64 = 60_000_000_000;
 
 /// An empty histogram of durations, to two significant digits.
 pub fn duration_histogram() -> Histogram<u64> {
-    let mut histogram =
-        Histogram::new_with_bounds(1, NANOSECONDS_MAX, 2).expect("the bounds are in order and the digits allowed");
+    let mut histogram = Histogram::new_with_bounds(1, NANOSECONDS_MAX, 2)
+        .expect("the bounds are in order and the digits allowed");
     histogram.auto(false);
     histogram
 }

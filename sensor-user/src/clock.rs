@@ -40,7 +40,10 @@ impl Clock {
     }
 }
 
-#[expect(unsafe_code, reason = "std::time cannot give CLOCK_MONOTONIC as a number, which kernel time stamps need")]
+#[expect(
+    unsafe_code,
+    reason = "std::time cannot give CLOCK_MONOTONIC as a number, which kernel time stamps need"
+)]
 fn read_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` outlives the call, which writes nothing but it.

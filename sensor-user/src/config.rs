@@ -294,7 +294,10 @@ impl FromStr for Prefix {
         };
         let prefix = Prefix { address, length };
         if prefix.masked() != address {
-            return Err(format!("{text:?} has bits beyond its length; did you mean {}/{length}?", prefix.masked()));
+            return Err(format!(
+                "{text:?} has bits beyond its length; did you mean {}/{length}?",
+                prefix.masked()
+            ));
         }
         Ok(prefix)
     }
@@ -304,12 +307,12 @@ impl Prefix {
     fn masked(&self) -> IpAddr {
         let length = u32::from(self.length);
         match self.address {
-            IpAddr::V4(address) => {
-                IpAddr::from((address.to_bits() & u32::MAX.checked_shl(32 - length).unwrap_or(0)).to_be_bytes())
-            }
-            IpAddr::V6(address) => {
-                IpAddr::from((address.to_bits() & u128::MAX.checked_shl(128 - length).unwrap_or(0)).to_be_bytes())
-            }
+            IpAddr::V4(address) => IpAddr::from(
+                (address.to_bits() & u32::MAX.checked_shl(32 - length).unwrap_or(0)).to_be_bytes(),
+            ),
+            IpAddr::V6(address) => IpAddr::from(
+                (address.to_bits() & u128::MAX.checked_shl(128 - length).unwrap_or(0)).to_be_bytes(),
+            ),
         }
     }
 }
@@ -337,7 +340,8 @@ impl FilterConfig {
 impl Config {
     /// Reads a file. The error names line and key, and suggests the key that was probably meant.
     pub fn read(path: &Path) -> Result<Config, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         Config::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
@@ -359,7 +363,8 @@ impl Config {
                 faults.push(fault.to_owned());
             }
         };
-        let CaptureConfig { interface, pcap, workers, cpus, frames, frame_bytes, sample_rate, .. } = &self.capture;
+        let CaptureConfig { interface, pcap, workers, cpus, frames, frame_bytes, sample_rate, .. } =
+            &self.capture;
         check(
             interface.is_some() || pcap.is_some(),
             "nothing to capture from: give an interface (--interface eth0) or a capture file (--pcap FILE)",
@@ -395,10 +400,7 @@ impl Config {
         check((1..=100).contains(&flow.pressure_percent), "flow.pressure_percent must be from 1 to 100");
         check(flow.embryonic_timeout_s >= 1, "flow.embryonic_timeout_s must be at least 1");
         let export = &self.export;
-        check(
-            (1..=65536).contains(&export.batch_records),
-            "export.batch_records must be from 1 to 65536",
-        );
+        check((1..=65536).contains(&export.batch_records), "export.batch_records must be from 1 to 65536");
         check((2..=65536).contains(&export.queue_batches), "export.queue_batches must be from 2 to 65536");
         if let Some(kflow) = &export.kflow {
             check(kflow.rotate_bytes >= 1 << 16, "export.kflow.rotate_bytes must be at least 65536");
@@ -453,7 +455,8 @@ mod tests {
 
     #[test]
     fn unknown_key_is_an_error_with_line_and_suggestion() {
-        let error = Config::parse("[flow]\ncapacity = 10\nidle_timout_s = 3\n").expect_err("the key is unknown");
+        let error =
+            Config::parse("[flow]\ncapacity = 10\nidle_timout_s = 3\n").expect_err("the key is unknown");
         assert!(error.contains("line 3"), "{error}");
         assert!(error.contains("did you mean `idle_timeout_s`?"), "{error}");
     }

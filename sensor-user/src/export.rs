@@ -50,8 +50,11 @@ struct Batch {
 impl Lane {
     /// `batches` buffers of `batch_records` records, all allocated here.
     pub fn new(batches: usize, batch_records: usize) -> Lane {
-        let lane =
-            Lane { full: ArrayQueue::new(batches), empty: ArrayQueue::new(batches), exporter: OnceLock::new() };
+        let lane = Lane {
+            full: ArrayQueue::new(batches),
+            empty: ArrayQueue::new(batches),
+            exporter: OnceLock::new(),
+        };
         for _ in 0..batches {
             lane.empty.push(touched_buffer(batch_records)).expect("the queue holds all buffers");
         }

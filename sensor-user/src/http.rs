@@ -173,7 +173,8 @@ mod tests {
     fn server_answers_its_paths_and_survives_nonsense() {
         let server = MetricsServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), Fixed).expect("a free port");
         assert!(ask(&server, b"GET /metrics HTTP/1.1\r\n\r\n").ends_with("\r\n\r\nold 1\n"));
-        let open_metrics = b"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n";
+        let open_metrics =
+            b"GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n";
         assert!(ask(&server, open_metrics).ends_with("\r\n\r\n# EOF\n"));
         assert!(ask(&server, b"GET /livez?x HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 200"));
         assert!(ask(&server, b"GET /readyz HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 503"));

@@ -187,12 +187,7 @@ fn parse_device_counts(table: &str, name: &str) -> Option<DeviceCounts> {
     let line = table.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))?;
     let mut columns = line.split_ascii_whitespace().skip(1).map(|column| column.parse().ok());
     let mut column = || columns.next().flatten();
-    Some(DeviceCounts {
-        received: column()?,
-        errors: column()?,
-        dropped: column()?,
-        fifo_errors: column()?,
-    })
+    Some(DeviceCounts { received: column()?, errors: column()?, dropped: column()?, fifo_errors: column()? })
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ impl Ledger {
         for cells in workers {
             *ledger.accounted_by.entry(FLOW).or_default() += cells.flow_packets.read();
             for reason in NotFlow::ALL {
-                *ledger.accounted_by.entry(reason.name()).or_default() += cells.not_flow[reason as usize].read();
+                *ledger.accounted_by.entry(reason.name()).or_default() +=
+                    cells.not_flow[reason as usize].read();
             }
         }
         ledger.accounted_by.retain(|name, frames| *name == FLOW || *frames > 0);

@@ -20,6 +20,7 @@ pub mod export;
 pub mod filter;
 pub mod flow;
 pub mod http;
+mod huge;
 pub mod interface;
 pub mod ledger;
 pub mod metrics;

@@ -175,17 +175,29 @@ fn about(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     let is_up = i64::from(telemetry.interface_up.load(Ordering::Relaxed));
     page.gauges("interface_up", "1 while the interface exists and has a carrier", [(vec![], is_up)])?;
     let reopened = telemetry.reopened.load(Ordering::Relaxed);
-    page.counters("capture_reopened", "Times that capture was opened anew after its interface went away", [(vec![], reopened)])
+    page.counters(
+        "capture_reopened",
+        "Times that capture was opened anew after its interface went away",
+        [(vec![], reopened)],
+    )
 }
 
 fn account(page: &mut Page<'_>, ledger: &Ledger) -> fmt::Result {
     page.counters("ledger_offered_frames", "Frames offered to the sensor", [(vec![], ledger.offered)])?;
     let accounted = ledger.accounted_by.iter().map(|(name, frames)| (label("account", name), *frames));
-    page.counters("ledger_accounted_frames", "Frames accounted for: in a flow, or not by which reason", accounted)?;
+    page.counters(
+        "ledger_accounted_frames",
+        "Frames accounted for: in a flow, or not by which reason",
+        accounted,
+    )?;
     let dropped = ledger.drops_by.iter().map(|(name, frames)| (label("reason", name), *frames));
     page.counters("ledger_dropped_frames", "Frames dropped, by stage and reason", dropped)?;
     let in_flight = i64::try_from(ledger.in_flight).unwrap_or(i64::MAX);
-    page.gauges("ledger_in_flight_frames", "Frames offered and not yet accounted for or dropped", [(vec![], in_flight)])
+    page.gauges(
+        "ledger_in_flight_frames",
+        "Frames offered and not yet accounted for or dropped",
+        [(vec![], in_flight)],
+    )
 }
 
 fn kernel(page: &mut Page<'_>, telemetry: &Telemetry, counts: &CaptureCounts) -> fmt::Result {
@@ -194,7 +206,8 @@ fn kernel(page: &mut Page<'_>, telemetry: &Telemetry, counts: &CaptureCounts) ->
     let labels = |verdict: Verdict, class: Class| {
         vec![("verdict", verdict.name().to_owned()), ("class", class.name().to_owned())]
     };
-    let frames = cells().map(|(verdict, class)| (labels(verdict, class), program.get(verdict, class).packets));
+    let frames =
+        cells().map(|(verdict, class)| (labels(verdict, class), program.get(verdict, class).packets));
     page.counters("kernel_frames", "Frames that the XDP program saw, by verdict and protocol class", frames)?;
     let bytes = cells().map(|(verdict, class)| (labels(verdict, class), program.get(verdict, class).bytes));
     page.counters("kernel_bytes", "Bytes that the XDP program saw, by verdict and protocol class", bytes)?;
@@ -211,14 +224,34 @@ fn kernel(page: &mut Page<'_>, telemetry: &Telemetry, counts: &CaptureCounts) ->
     page.counters("xsk_statistics", "AF_XDP socket statistics (XDP_STATISTICS), each apart", statistics)?;
     let umem = i64::try_from(telemetry.umem_frames.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
     page.gauges("umem_frames", "Frames in the UMEMs of all queues", [(vec![], umem)])?;
-    page.worker_gauges(telemetry, "fill_ring_frames", "Frames waiting for the kernel in the fill rings that a worker owns", |cells| &cells.fill_level)?;
-    page.worker_counters(telemetry, "afpacket_offered_frames", "Frames that passed by a worker's AF_PACKET socket", |cells| &cells.kernel_offered)?;
-    page.worker_counters(telemetry, "afpacket_dropped_frames", "Frames that found no room in a worker's AF_PACKET ring", |cells| &cells.kernel_dropped)
+    page.worker_gauges(
+        telemetry,
+        "fill_ring_frames",
+        "Frames waiting for the kernel in the fill rings that a worker owns",
+        |cells| &cells.fill_level,
+    )?;
+    page.worker_counters(
+        telemetry,
+        "afpacket_offered_frames",
+        "Frames that passed by a worker's AF_PACKET socket",
+        |cells| &cells.kernel_offered,
+    )?;
+    page.worker_counters(
+        telemetry,
+        "afpacket_dropped_frames",
+        "Frames that found no room in a worker's AF_PACKET ring",
+        |cells| &cells.kernel_dropped,
+    )
 }
 
 fn workers(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     page.worker_counters(telemetry, "worker_frames", "Frames that a worker received", |cells| &cells.frames)?;
-    page.worker_counters(telemetry, "worker_bytes", "Bytes of the frames that a worker received, as on the wire", |cells| &cells.frame_bytes)?;
+    page.worker_counters(
+        telemetry,
+        "worker_bytes",
+        "Bytes of the frames that a worker received, as on the wire",
+        |cells| &cells.frame_bytes,
+    )?;
     page.worker_counters(telemetry, "worker_bursts", "Bursts that a worker received", |cells| &cells.bursts)?;
     let seconds = telemetry.workers.iter().enumerate().flat_map(|(worker, cells)| {
         [("busy", &cells.busy_ns), ("idle", &cells.idle_ns)].map(|(state, cell)| {
@@ -226,10 +259,19 @@ fn workers(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         })
     });
     page.seconds("worker_time_seconds", "Time that a worker spent with frames and without", seconds)?;
-    page.worker_gauges(telemetry, "worker_attached", "1 while a worker has something to receive from", |cells| &cells.attached)?;
+    page.worker_gauges(
+        telemetry,
+        "worker_attached",
+        "1 while a worker has something to receive from",
+        |cells| &cells.attached,
+    )?;
     let histograms = telemetry.workers.iter().enumerate();
     let histograms = histograms.map(|(worker, cells)| (label("worker", worker), cells.burst_time.read()));
-    page.latencies("worker_burst_seconds", "Time from the receipt of a burst to the next receive", histograms)?;
+    page.latencies(
+        "worker_burst_seconds",
+        "Time from the receipt of a burst to the next receive",
+        histograms,
+    )?;
     let reasons = NotFlow::ALL.map(|reason| {
         (label("reason", reason.name()), telemetry.sum(|cells| &cells.not_flow[reason as usize]))
     });
@@ -237,7 +279,11 @@ fn workers(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     let anomalies = Anomaly::ALL.map(|anomaly| {
         (label("anomaly", anomaly.name()), telemetry.sum(|cells| &cells.anomalies[anomaly as usize]))
     });
-    page.counters("decode_anomalous_packets", "Packets counted to a flow although something about them is odd", anomalies)
+    page.counters(
+        "decode_anomalous_packets",
+        "Packets counted to a flow although something about them is odd",
+        anomalies,
+    )
 }
 
 fn flows(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
@@ -259,7 +305,12 @@ fn flows(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
 }
 
 fn export(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
-    page.worker_counters(telemetry, "export_shed_records", "Records dropped because every buffer to the exporter was full", |cells| &cells.records_shed)?;
+    page.worker_counters(
+        telemetry,
+        "export_shed_records",
+        "Records dropped because every buffer to the exporter was full",
+        |cells| &cells.records_shed,
+    )?;
     let waiting = telemetry.lanes.iter().enumerate();
     let waiting = waiting.map(|(worker, lane)| (label("worker", worker), lane.batches_waiting() as i64));
     page.gauges("export_queue_batches", "Batches waiting for the exporter", waiting)?;
@@ -270,7 +321,11 @@ fn export(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     });
     page.counters("export_records", "Records by sink and result", results)?;
     let delay = [(vec![], telemetry.export_delay.read())];
-    page.latencies("export_delay_seconds", "Time from a batch's hand-over to the exporter until it was written", delay)
+    page.latencies(
+        "export_delay_seconds",
+        "Time from a batch's hand-over to the exporter until it was written",
+        delay,
+    )
 }
 
 fn label(name: &'static str, value: impl ToString) -> Labels {
@@ -281,7 +336,12 @@ fn label(name: &'static str, value: impl ToString) -> Labels {
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    fn counters(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, u64)>) -> fmt::Result {
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, u64)>,
+    ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in series {
             ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
@@ -290,7 +350,12 @@ impl Page<'_> {
     }
 
     /// A counter of seconds.
-    fn seconds(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, f64)>) -> fmt::Result {
+    fn seconds(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, f64)>,
+    ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in series {
             ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
@@ -298,7 +363,12 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn gauges(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, i64)>) -> fmt::Result {
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, i64)>,
+    ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in series {
             ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
@@ -314,7 +384,11 @@ impl Page<'_> {
         cell: impl Fn(&WorkerCells) -> &Cell,
     ) -> fmt::Result {
         let workers = telemetry.workers.iter().enumerate();
-        self.counters(name, help, workers.map(|(worker, cells)| (label("worker", worker), cell(cells).read())))
+        self.counters(
+            name,
+            help,
+            workers.map(|(worker, cells)| (label("worker", worker), cell(cells).read())),
+        )
     }
 
     fn worker_gauges(
@@ -338,7 +412,12 @@ impl Page<'_> {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (labels, histogram) in series {
             let (sum, buckets) = buckets(&histogram);
-            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, histogram.len(), &buckets, None)?;
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                sum,
+                histogram.len(),
+                &buckets,
+                None,
+            )?;
         }
         Ok(())
     }
@@ -351,7 +430,8 @@ fn buckets(histogram: &Histogram<u64>) -> (f64, Vec<(f64, u64)>) {
     for step in histogram.iter_recorded() {
         let seconds = step.value_iterated_to() as f64 / 1e9;
         sum += seconds * step.count_since_last_iteration() as f64;
-        counts[LATENCY_BOUNDS_S.partition_point(|bound| *bound < seconds)] += step.count_since_last_iteration();
+        counts[LATENCY_BOUNDS_S.partition_point(|bound| *bound < seconds)] +=
+            step.count_since_last_iteration();
     }
     let bounds = LATENCY_BOUNDS_S.into_iter().chain([f64::MAX]);
     (sum, bounds.zip(counts).collect())

@@ -78,7 +78,8 @@ impl Program {
         if KernelVersion::current().is_ok_and(|version| version < KERNEL_MIN) {
             return Err(AttachError::KernelTooOld);
         }
-        let mut ebpf = EbpfLoader::new().load(object).map_err(|error| refused("load the program's maps", error))?;
+        let mut ebpf =
+            EbpfLoader::new().load(object).map_err(|error| refused("load the program's maps", error))?;
         configure(&mut ebpf, request)?;
         let counters = map(&mut ebpf, names::COUNTERS, |map| PerCpuArray::try_from(map))?;
         let sockets = map(&mut ebpf, names::SOCKETS, |map| XskMap::try_from(map))?;
@@ -93,7 +94,9 @@ impl Program {
 
     /// Steers a slot of the socket map to a socket.
     pub fn set_socket(&mut self, slot: u32, socket: RawFd) -> Result<(), AttachError> {
-        self.sockets.set(slot, socket, 0).map_err(|error| refused("put a socket into the program's map", error))
+        self.sockets
+            .set(slot, socket, 0)
+            .map_err(|error| refused("put a socket into the program's map", error))
     }
 
     /// Replaces the filter while the program runs: frames in between see parts of both.
@@ -109,10 +112,8 @@ impl Program {
         let mut counts = ProgramCounts::default();
         for verdict in Verdict::ALL {
             for class in Class::ALL {
-                let per_cpu = self
-                    .counters
-                    .get(&counter_index(verdict, class), 0)
-                    .map_err(io::Error::other)?;
+                let per_cpu =
+                    self.counters.get(&counter_index(verdict, class), 0).map_err(io::Error::other)?;
                 let total = &mut counts.0[verdict as usize][class as usize];
                 for [packets, bytes] in per_cpu.iter() {
                     total.packets += packets;
@@ -208,11 +209,13 @@ fn edit_filter(ebpf: &mut Ebpf, filter: &FilterConfig, edit: Edit) -> Result<(),
     for (prefix, rule) in rules(&filter.include_prefixes, &filter.exclude_prefixes) {
         match prefix.address {
             IpAddr::V4(address) => {
-                let mut trie: LpmTrie<_, [u8; 4], u8> = borrowed(ebpf, names::PREFIXES_V4, LpmTrie::try_from)?;
+                let mut trie: LpmTrie<_, [u8; 4], u8> =
+                    borrowed(ebpf, names::PREFIXES_V4, LpmTrie::try_from)?;
                 edit_prefix(&mut trie, address.octets(), prefix.length, rule, edit)
             }
             IpAddr::V6(address) => {
-                let mut trie: LpmTrie<_, [u8; 16], u8> = borrowed(ebpf, names::PREFIXES_V6, LpmTrie::try_from)?;
+                let mut trie: LpmTrie<_, [u8; 16], u8> =
+                    borrowed(ebpf, names::PREFIXES_V6, LpmTrie::try_from)?;
                 edit_prefix(&mut trie, address.octets(), prefix.length, rule, edit)
             }
         }
@@ -313,7 +316,9 @@ where
 fn missing(name: &str) -> AttachError {
     AttachError::Other {
         what: format!("find {name} in the embedded program"),
-        source: anyhow::anyhow!("sensor and eBPF object are of different versions: rebuild with `cargo xtask build`"),
+        source: anyhow::anyhow!(
+            "sensor and eBPF object are of different versions: rebuild with `cargo xtask build`"
+        ),
     }
 }
 
@@ -371,7 +376,9 @@ impl fmt::Display for AttachError {
 impl std::error::Error for AttachError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            AttachError::Unsupported { source, .. } | AttachError::Other { source, .. } => Some(source.as_ref()),
+            AttachError::Unsupported { source, .. } | AttachError::Other { source, .. } => {
+                Some(source.as_ref())
+            }
             _ => None,
         }
     }

@@ -108,7 +108,8 @@ pub fn run(config: &Config, config_path: Option<&Path>, signals: &Signals) -> Re
     if let Some(path) = &config.capture.pcap {
         return run_file(config, path, clock, signals);
     }
-    let name = config.capture.interface.as_deref().context("the config was checked: an interface is given")?;
+    let name =
+        config.capture.interface.as_deref().context("the config was checked: an interface is given")?;
     let interface = Interface::new(name);
     let state = interface.state()?.ok_or_else(|| anyhow!("there is no interface {name} (see `ip link`)"))?;
     let source = match config.capture.source {
@@ -183,9 +184,12 @@ impl Pipeline {
     fn finish(self, telemetry: &Telemetry) -> Summary {
         self.exporter.stop();
         let (ledger, _) = telemetry.ledger(true);
-        let produced = self.workers.iter().flat_map(|cells| &cells.records).map(|cell| cell.read()).sum::<u64>();
+        let produced =
+            self.workers.iter().flat_map(|cells| &cells.records).map(|cell| cell.read()).sum::<u64>();
         let dropped = self.workers.iter().map(|cells| cells.records_shed.read()).sum::<u64>();
-        let by = |cell: fn(&SinkCells) -> u64| self.sinks.iter().map(|(name, cells)| (*name, cell(cells))).collect();
+        let by = |cell: fn(&SinkCells) -> u64| {
+            self.sinks.iter().map(|(name, cells)| (*name, cell(cells))).collect()
+        };
         Summary {
             source: telemetry.source,
             mode: *lock(&telemetry.mode),
@@ -203,7 +207,8 @@ impl Pipeline {
 }
 
 fn run_file(config: &Config, path: &Path, clock: Clock, signals: &Signals) -> Result<Outcome> {
-    let source = PcapSource::open(path).with_context(|| format!("open the capture file {}", path.display()))?;
+    let source =
+        PcapSource::open(path).with_context(|| format!("open the capture file {}", path.display()))?;
     let pipeline = Pipeline::start(config, clock)?;
     let interface = path.display().to_string();
     let telemetry = pipeline.telemetry(config, "pcap", interface, Box::new(CaptureCounts::default));
@@ -274,14 +279,20 @@ struct RunningWorker<S> {
 }
 
 impl Live<'_> {
-    fn run<C: Capture + Send + 'static>(&self, source: &'static str, state: InterfaceState) -> Result<Outcome> {
+    fn run<C: Capture + Send + 'static>(
+        &self,
+        source: &'static str,
+        state: InterfaceState,
+    ) -> Result<Outcome> {
         let pipeline = Pipeline::start(self.config, self.clock)?;
         let (capture, sources) = self.open::<C>(state)?;
-        let cell = Arc::new(Mutex::new(CaptureCell { current: Some(capture), closed: CaptureCounts::default() }));
+        let cell =
+            Arc::new(Mutex::new(CaptureCell { current: Some(capture), closed: CaptureCounts::default() }));
         let cell_of_metrics = cell.clone();
         let counts = Box::new(move || lock(&cell_of_metrics).counts());
         let telemetry = pipeline.telemetry(self.config, source, self.interface.name().to_owned(), counts);
-        let server = self.config.metrics.enabled.then(|| serve_metrics(self.config, &telemetry)).transpose()?;
+        let server =
+            self.config.metrics.enabled.then(|| serve_metrics(self.config, &telemetry)).transpose()?;
         let workers = self.start_workers(&pipeline)?;
         self.attach(&workers, sources, &telemetry, &cell)?;
         let reader_gone = pipeline.exporter.reader_gone.clone();
@@ -367,12 +378,7 @@ impl Live<'_> {
             _ => self.interface.receive_queues()? * self.config.capture.frames,
         };
         telemetry.umem_frames.store(u64::from(umem_frames), Ordering::Relaxed);
-        tracing::info!(
-            interface = self.interface.name(),
-            mode,
-            workers = workers.len(),
-            "capturing",
-        );
+        tracing::info!(interface = self.interface.name(), mode, workers = workers.len(), "capturing",);
         Ok(())
     }
 
@@ -400,7 +406,10 @@ impl Live<'_> {
             note_state(self.interface.name(), state, telemetry);
             let is_open = lock(cell).current.is_some();
             if is_open && state.is_none_or(|state| state.index != attached.index) {
-                tracing::warn!(interface = self.interface.name(), "the interface is gone; waiting for its return");
+                tracing::warn!(
+                    interface = self.interface.name(),
+                    "the interface is gone; waiting for its return"
+                );
                 release(workers, cell)?;
                 looks_until_reopen = 0;
             }

@@ -68,10 +68,18 @@ impl CaptureCounts {
 
     /// Frames offered to the capture and drops by stage and reason, given what workers received and what the
     /// kernel told them.
-    pub fn account(&self, received: u64, kernel: KernelCounts, is_final: bool) -> (u64, Vec<(&'static str, u64)>) {
+    pub fn account(
+        &self,
+        received: u64,
+        kernel: KernelCounts,
+        is_final: bool,
+    ) -> (u64, Vec<(&'static str, u64)>) {
         let Some(program) = &self.program else {
             let unread = kernel.offered.saturating_sub(kernel.dropped + received);
-            let drops = [("afpacket.ring_full", kernel.dropped), ("afpacket.unread", if is_final { unread } else { 0 })];
+            let drops = [
+                ("afpacket.ring_full", kernel.dropped),
+                ("afpacket.unread", if is_final { unread } else { 0 }),
+            ];
             return (kernel.offered, drops.to_vec());
         };
         let redirected = program.packets(Verdict::Redirected);

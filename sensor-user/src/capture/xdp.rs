@@ -4,7 +4,9 @@ use super::{Capture, CaptureCounts, CaptureRequest};
 use crate::{
     config::{CaptureConfig, Config, Steering, TimeSource},
     program::{AttachMode, Program, ProgramRequest},
-    source::xsk::{self, CopyMode, HugePages, QueueAddress, SocketHandle, XskConfig, XskSource, XskStatistics},
+    source::xsk::{
+        self, CopyMode, HugePages, QueueAddress, SocketHandle, XskConfig, XskSource, XskStatistics,
+    },
 };
 use anyhow::{Context, Result, bail};
 use sensor_ebpf::{SOCKETS_MAX, Settings, settings_flags};
@@ -147,7 +149,12 @@ fn xsk_config(capture: &CaptureConfig, jumbo_bytes: Option<u32>) -> XskConfig {
 }
 
 /// One sentence for what the kernel says in a number.
-fn explain_open(error: std::io::Error, interface: &str, queue: u32, capture: &CaptureConfig) -> anyhow::Error {
+fn explain_open(
+    error: std::io::Error,
+    interface: &str,
+    queue: u32,
+    capture: &CaptureConfig,
+) -> anyhow::Error {
     let what = match error.raw_os_error() {
         Some(libc::EBUSY) => format!("queue {queue} of {interface} already has an AF_XDP socket of another program"),
         Some(libc::EOPNOTSUPP) if capture.require_zero_copy => {

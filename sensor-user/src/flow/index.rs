@@ -31,7 +31,7 @@ impl Index {
     /// Room for `capacity` slots, at most half full.
     pub fn new(capacity: usize) -> Index {
         let words = (capacity * 2).next_power_of_two().max(2 * PROBES_MAX);
-        Index { words: vec![0; words].into_boxed_slice(), shift: 32 - words.trailing_zeros() }
+        Index { words: crate::huge::filled(0, words), shift: 32 - words.trailing_zeros() }
     }
 
     pub fn words_len(capacity: usize) -> usize {

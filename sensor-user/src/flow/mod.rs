@@ -3,10 +3,10 @@
 //! In: decoded packets with the current moment. Out: [`kflow::FlowRecord`]s through a callback. No I/O, no
 //! clock, no allocation after construction.
 
-pub mod key;
-pub mod table;
 mod index;
+pub mod key;
 mod list;
+pub mod table;
 mod wheel;
 
 pub use key::FlowKey;

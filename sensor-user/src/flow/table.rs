@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
+    huge,
     packet::{Fragment, Packet, Side},
 };
 use kflow::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};
@@ -188,8 +189,8 @@ impl FlowTable {
             linger_ns: nanoseconds(config.close_linger),
             embryonic_ns: nanoseconds(config.embryonic_timeout),
             index: Index::new(config.capacity),
-            hot: HotSlab(vec![Hot::FREE; config.capacity].into_boxed_slice()),
-            cold: ColdSlab(vec![Cold::FREE; config.capacity].into_boxed_slice()),
+            hot: HotSlab(huge::filled(Hot::FREE, config.capacity)),
+            cold: ColdSlab(huge::filled(Cold::FREE, config.capacity)),
             free: (0..capacity).rev().map(SlotId).collect(),
             wheel: Wheel::new(),
             embryonic: List::EMPTY,
@@ -259,6 +260,7 @@ impl FlowTable {
                 continue;
             }
             let Some(slot) = self.wheel.due(self.now) else { return };
+            self.prefetch_expiry(slot);
             match self.overdue(slot, self.now) {
                 Some(EndReason::ActiveTimeout) => {
                     self.export(slot, EndReason::ActiveTimeout, emit);
@@ -268,6 +270,18 @@ impl FlowTable {
                 Some(reason) => self.end(slot, reason, emit),
                 None => self.rehang(slot),
             }
+        }
+    }
+
+    /// Asks for what ending a flow will touch, and for the flow behind it on the wheel.
+    #[inline(always)]
+    fn prefetch_expiry(&self, slot: SlotId) {
+        let Hot { tag, wheel, .. } = &self.hot.0[slot.0 as usize];
+        self.index.prefetch(*tag);
+        if let Some(next) = self.hot.0.get(wheel.next as usize) {
+            crate::prefetch::prefetch(next);
+            crate::prefetch::prefetch(&next.start);
+            crate::prefetch::prefetch(&self.cold.0[wheel.next as usize]);
         }
     }
 

@@ -207,7 +207,11 @@ fn start_of_time() -> impl Strategy<Value = u64> {
 }
 
 fn config() -> impl Strategy<Value = TableConfig> {
-    let timeout = || prop::sample::select(vec![0, 1, 5, 15, 60, 300].into_iter().map(Duration::from_secs).collect::<Vec<_>>());
+    let timeout = || {
+        prop::sample::select(
+            vec![0, 1, 5, 15, 60, 300].into_iter().map(Duration::from_secs).collect::<Vec<_>>(),
+        )
+    };
     (timeout(), timeout(), timeout(), timeout()).prop_map(
         |(idle_timeout, active_timeout, close_linger, embryonic_timeout)| TableConfig {
             idle_timeout: idle_timeout.max(Duration::from_secs(1)),

@@ -66,8 +66,7 @@ pub fn decode_v4(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
     };
     let end = (at + network_bytes.max(header_bytes)).min(frame.bytes.len());
     let start = (at + header_bytes).min(end);
-    let upper =
-        Upper { protocol: header[9], start, end, wire_end: at + network_bytes, fragment, anomaly };
+    let upper = Upper { protocol: header[9], start, end, wire_end: at + network_bytes, fragment, anomaly };
     let addresses = [
         u32::from_be_bytes([header[12], header[13], header[14], header[15]]),
         u32::from_be_bytes([header[16], header[17], header[18], header[19]]),
@@ -92,8 +91,7 @@ pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
     let wire_end = at + network_bytes.max(IPV6_HEADER_BYTES);
     let end = wire_end.min(frame.bytes.len());
     let upper = extension_headers(frame.bytes, header[6], at + IPV6_HEADER_BYTES, end)?;
-    let anomaly =
-        if network_bytes > on_wire { Some(Anomaly::LengthBeyondFrame) } else { upper.anomaly };
+    let anomaly = if network_bytes > on_wire { Some(Anomaly::LengthBeyondFrame) } else { upper.anomaly };
     let upper = Upper { anomaly, wire_end, ..upper };
     let half = |at: usize| u64::from_be_bytes(*bytes_at::<8>(header, at).expect("the header has 40 bytes"));
     let addresses = [(half(8), half(16)), (half(24), half(32))];

@@ -113,24 +113,25 @@ fn check_hash(packet: &Packet) {
     let key = HashKey { endpoint: 0x1234_5678_9abc_def1, flow: 0xfeed_beef_0bad_cafe };
     let [source, destination] = ends(packet);
     let protocol = packet.key.protocol();
-    let of = |(source_address, source_port), (destination_address, destination_port)| {
-        match (source_address, destination_address) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let ends = [(source.to_bits(), source_port), (destination.to_bits(), destination_port)];
-                hash::flow_v4(key, ends[0], ends[1], protocol)
-            }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let halves = |address: Ipv6Addr| ((address.to_bits() >> 64) as u64, address.to_bits() as u64);
-                let (source, destination) = (halves(source), halves(destination));
-                hash::flow_v6(
-                    key,
-                    (source.0, source.1, source_port),
-                    (destination.0, destination.1, destination_port),
-                    protocol,
-                )
-            }
-            mixed => panic!("two families in one key: {mixed:?}"),
+    let of = |(source_address, source_port), (destination_address, destination_port)| match (
+        source_address,
+        destination_address,
+    ) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let ends = [(source.to_bits(), source_port), (destination.to_bits(), destination_port)];
+            hash::flow_v4(key, ends[0], ends[1], protocol)
         }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let halves = |address: Ipv6Addr| ((address.to_bits() >> 64) as u64, address.to_bits() as u64);
+            let (source, destination) = (halves(source), halves(destination));
+            hash::flow_v6(
+                key,
+                (source.0, source.1, source_port),
+                (destination.0, destination.1, destination_port),
+                protocol,
+            )
+        }
+        mixed => panic!("two families in one key: {mixed:?}"),
     };
     assert_eq!(packet.key.hash(key), of(source, destination));
     assert_eq!(packet.key.hash(key), of(destination, source));
@@ -245,8 +246,12 @@ impl Sample {
 
 fn sample() -> impl Strategy<Value = Sample> {
     let payload = prop::collection::vec(any::<u8>(), 0..200);
-    (ethernet_header(), ip_and_transport(), payload)
-        .prop_map(|(ethernet, (ip, transport), payload)| Sample { ethernet, ip, transport, payload })
+    (ethernet_header(), ip_and_transport(), payload).prop_map(|(ethernet, (ip, transport), payload)| Sample {
+        ethernet,
+        ip,
+        transport,
+        payload,
+    })
 }
 
 fn ethernet_header() -> impl Strategy<Value = Ethernet> {
@@ -254,9 +259,8 @@ fn ethernet_header() -> impl Strategy<Value = Ethernet> {
     let tag = (prop::sample::select(vec![0x8100, 0x88a8, 0x9100]), 0u16..4096, 0u8..8)
         .prop_map(|(ether_type, id, priority)| Tag { ether_type, id, priority });
     let padding = prop_oneof![Just(Padding::ToMinimum), Just(Padding::Never)];
-    (any::<[u8; 6]>(), any::<[u8; 6]>(), prop::collection::vec(tag, 0..=3), padding).prop_map(
-        |(source, destination, tags, padding)| Ethernet { source, destination, tags, padding },
-    )
+    (any::<[u8; 6]>(), any::<[u8; 6]>(), prop::collection::vec(tag, 0..=3), padding)
+        .prop_map(|(source, destination, tags, padding)| Ethernet { source, destination, tags, padding })
 }
 
 fn ip_and_transport() -> impl Strategy<Value = (Ip, Transport)> {
@@ -280,7 +284,14 @@ fn ip_and_transport() -> impl Strategy<Value = (Ip, Transport)> {
             Ip::V6(ip)
         },
     );
-    let icmp = || (any::<u8>(), any::<u16>()).prop_map(|(code, identifier)| Icmp { kind: 8, code, identifier, sequence: 1 });
+    let icmp = || {
+        (any::<u8>(), any::<u16>()).prop_map(|(code, identifier)| Icmp {
+            kind: 8,
+            code,
+            identifier,
+            sequence: 1,
+        })
+    };
     prop_oneof![
         (v4, prop_oneof![6 => transport(), 1 => icmp().prop_map(Transport::Icmp)]),
         (v6, prop_oneof![6 => transport(), 1 => icmp().prop_map(Transport::Icmpv6)]),
@@ -300,10 +311,19 @@ fn address_v6() -> impl Strategy<Value = Ipv6Addr> {
 fn transport() -> impl Strategy<Value = Transport> {
     let port = || prop_oneof![any::<u16>(), 79u16..82];
     let options = prop::collection::vec(any::<u8>(), 0..=40);
-    let tcp = (port(), port(), any::<u8>(), options).prop_map(|(source_port, destination_port, flags, options)| {
-        let (sequence, acknowledgement, window) = (7, 8, 9);
-        Transport::Tcp(Tcp { source_port, destination_port, sequence, acknowledgement, flags, window, options })
-    });
+    let tcp =
+        (port(), port(), any::<u8>(), options).prop_map(|(source_port, destination_port, flags, options)| {
+            let (sequence, acknowledgement, window) = (7, 8, 9);
+            Transport::Tcp(Tcp {
+                source_port,
+                destination_port,
+                sequence,
+                acknowledgement,
+                flags,
+                window,
+                options,
+            })
+        });
     let udp = (port(), port())
         .prop_map(|(source_port, destination_port)| Transport::Udp(Udp { source_port, destination_port }));
     let sctp = (port(), port()).prop_map(|(source_port, destination_port)| {
@@ -424,7 +444,10 @@ fn not_flows() -> Vec<(NotFlow, LinkType, Vec<u8>)> {
     let on_ethernet = |reason, bytes| (reason, LinkType::ETHERNET, bytes);
     vec![
         on_ethernet(NotFlow::LinkTruncated, vec![0; HEADER_BYTES - 1]),
-        on_ethernet(NotFlow::LinkTruncated, tags(1).frame(ether_type::IPV4, &[])[..HEADER_BYTES + 3].to_vec()),
+        on_ethernet(
+            NotFlow::LinkTruncated,
+            tags(1).frame(ether_type::IPV4, &[])[..HEADER_BYTES + 3].to_vec(),
+        ),
         (NotFlow::LinkTruncated, LinkType::RAW, Vec::new()),
         (NotFlow::LinkTruncated, LinkType::NULL, vec![2, 0, 0]),
         (NotFlow::LinkTruncated, LinkType::LOOP, vec![0, 0, 0, 2]),
@@ -443,7 +466,10 @@ fn not_flows() -> Vec<(NotFlow, LinkType, Vec<u8>)> {
         on_ethernet(NotFlow::Ipv4HeaderLength, ip4(&with_first(&good4, 0x44))),
         on_ethernet(NotFlow::Ipv6Truncated, ip6(&good6[..39])),
         on_ethernet(NotFlow::Ipv6Version, ip6(&with_first(&good6, 0x45))),
-        on_ethernet(NotFlow::Ipv6ExtensionDepth, untagged().carry(&v6_with(nine_headers).packet(&udp(), b""))),
+        on_ethernet(
+            NotFlow::Ipv6ExtensionDepth,
+            untagged().carry(&v6_with(nine_headers).packet(&udp(), b"")),
+        ),
     ]
 }
 
@@ -515,7 +541,8 @@ fn oddities() -> Vec<(Anomaly, Vec<u8>, usize, (u16, u16))> {
 #[test]
 fn odd_packets_are_marked_and_still_belong_to_a_flow() {
     for (anomaly, bytes, captured, expected) in oddities() {
-        let packet = decode(&Frame { bytes: &bytes[..captured], ..ethernet(&bytes) }).expect("a packet of a flow");
+        let packet =
+            decode(&Frame { bytes: &bytes[..captured], ..ethernet(&bytes) }).expect("a packet of a flow");
         assert_eq!(packet.anomaly, Some(anomaly), "{bytes:02x?}");
         assert_eq!(ports(&packet), expected, "{}", anomaly.name());
     }

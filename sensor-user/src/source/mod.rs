@@ -85,11 +85,7 @@ pub trait Source {
     ///
     /// `now` is the caller's clock reading for this burst; sources that have better time stamps ignore it.
     /// An error ends the source: frames before it have been lent already.
-    fn receive(
-        &mut self,
-        now: Moment,
-        visit: impl FnMut(&[Frame<'_>]),
-    ) -> Result<Received, SourceError>;
+    fn receive(&mut self, now: Moment, visit: impl FnMut(&[Frame<'_>])) -> Result<Received, SourceError>;
 
     /// Sleeps until there may be something to receive, at most for `timeout`. Files are always ready.
     fn wait(&mut self, _timeout: Duration) {}

@@ -1,7 +1,7 @@
 //! Memory from `mmap`, unmapped on drop.
 #![expect(unsafe_code, reason = "mmap, madvise and munmap")]
 
-use std::{io, os::fd::BorrowedFd, os::fd::AsRawFd, ptr::NonNull};
+use std::{io, os::fd::AsRawFd, os::fd::BorrowedFd, ptr::NonNull};
 
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 

@@ -71,7 +71,12 @@ pub struct OpenQueue {
 }
 
 /// Opens a queue for `workers` workers; `owner` is the one that keeps the fill ring full.
-pub fn open_queue(address: QueueAddress, config: &XskConfig, workers: usize, owner: usize) -> io::Result<OpenQueue> {
+pub fn open_queue(
+    address: QueueAddress,
+    config: &XskConfig,
+    workers: usize,
+    owner: usize,
+) -> io::Result<OpenQueue> {
     let umem = Arc::new(Umem::new(config.frames, config.frame_bytes, config.huge_pages)?);
     let bind = BindOptions {
         require_zero_copy: config.require_zero_copy,
@@ -123,19 +128,13 @@ impl XskSource {
     }
 
     fn has_shared_queue(&self) -> bool {
-        self.ports
-            .iter()
-            .any(|port| matches!(&port.recycling, Recycling::Owner { returned: Some(_), .. }))
+        self.ports.iter().any(|port| matches!(&port.recycling, Recycling::Owner { returned: Some(_), .. }))
     }
 }
 
 impl Source for XskSource {
     #[inline]
-    fn receive(
-        &mut self,
-        now: Moment,
-        mut visit: impl FnMut(&[Frame<'_>]),
-    ) -> Result<Received, SourceError> {
+    fn receive(&mut self, now: Moment, mut visit: impl FnMut(&[Frame<'_>])) -> Result<Received, SourceError> {
         for _ in 0..self.ports.len() {
             let port = &mut self.ports[self.next];
             self.next = (self.next + 1) % self.handles.len();
@@ -187,8 +186,7 @@ impl Port {
             let descriptor = self.rx.peek(used);
             // SAFETY: the descriptor was received and its frame is given back only after `visit`, below; the
             // stamp is taken before the slice is made.
-            let (stamp, data) =
-                unsafe { (self.umem.take_stamp(&descriptor), self.umem.data(&descriptor)) };
+            let (stamp, data) = unsafe { (self.umem.take_stamp(&descriptor), self.umem.data(&descriptor)) };
             let (bytes, wire_bytes, descriptors) = if descriptor.options & CONTINUED == 0 {
                 (data, descriptor.length, 1)
             } else {

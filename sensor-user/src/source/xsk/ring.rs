@@ -106,7 +106,10 @@ impl<T: Entry> Ring<T> {
         let end = offsets.entries + entries_len as usize * size_of::<T>();
         assert!(end <= memory.len(), "the kernel mapped the whole ring");
         let words = [offsets.producer, offsets.consumer, offsets.flags];
-        assert!(words.iter().all(|at| at + 4 <= memory.len() && at % 4 == 0), "index words lie in the mapping");
+        assert!(
+            words.iter().all(|at| at + 4 <= memory.len() && at % 4 == 0),
+            "index words lie in the mapping"
+        );
         assert!(offsets.entries.is_multiple_of(align_of::<T>()), "entries are aligned");
         let base = memory.base();
         // SAFETY: all four offsets, with the length of what lies there, were checked against the mapping.

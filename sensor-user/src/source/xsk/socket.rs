@@ -175,7 +175,12 @@ pub struct OwningSocket {
 
 /// Opens a socket with its own UMEM on a queue. The fill ring is full before the bind: some drivers drop the
 /// first burst otherwise.
-pub fn open_owner(address: QueueAddress, umem: &Umem, entries: u32, bind: BindOptions) -> io::Result<OwningSocket> {
+pub fn open_owner(
+    address: QueueAddress,
+    umem: &Umem,
+    entries: u32,
+    bind: BindOptions,
+) -> io::Result<OwningSocket> {
     let handle = SocketHandle::open()?;
     let (start, length) = umem.region();
     let registration = UmemRegistration {
