@@ -56,9 +56,18 @@ impl Lane {
             exporter: OnceLock::new(),
         };
         for _ in 0..batches {
-            lane.empty.push(touched_buffer(batch_records)).expect("the queue holds all buffers");
+            lane.empty.push(Vec::with_capacity(batch_records)).expect("the queue holds all buffers");
         }
         lane
+    }
+
+    /// Has the memory of all buffers there now. Before anything circulates.
+    pub fn touch(&self) {
+        for _ in 0..self.empty.len() {
+            let Some(mut buffer) = self.empty.pop() else { return };
+            crate::huge::touch(&mut buffer, FlowRecord::default());
+            self.empty.push(buffer).expect("the queue holds all buffers");
+        }
     }
 
     /// Bytes that the buffers occupy.
@@ -69,13 +78,6 @@ impl Lane {
     pub fn batches_waiting(&self) -> usize {
         self.full.len()
     }
-}
-
-/// An empty buffer whose memory is there already.
-fn touched_buffer(records: usize) -> Vec<FlowRecord> {
-    let mut buffer = vec![FlowRecord::default(); records];
-    buffer.clear();
-    buffer
 }
 
 /// The worker's end of its lane.

@@ -4,12 +4,25 @@
 /// Size and alignment of a transparent huge page on x86-64 and on AArch64 with 4 KiB pages.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// `len` copies of `value`, on transparent huge pages where the kernel has them. Every page is touched.
-pub fn filled<T: Clone>(value: T, len: usize) -> Box<[T]> {
-    let mut table: Vec<T> = Vec::with_capacity(len);
+/// Room for `capacity` values on transparent huge pages, where the kernel has them. Nothing is touched yet.
+pub fn reserved<T>(capacity: usize) -> Vec<T> {
+    let mut table: Vec<T> = Vec::with_capacity(capacity);
     advise(table.as_mut_ptr().cast(), table.capacity() * size_of::<T>());
-    table.resize(len, value);
-    table.into_boxed_slice()
+    table
+}
+
+/// `len` zeros on transparent huge pages. Nothing is touched yet.
+pub fn zeroed(len: usize) -> Box<[u64]> {
+    let mut words = vec![0; len].into_boxed_slice();
+    advise(words.as_mut_ptr().cast(), size_of_val(&*words));
+    words
+}
+
+/// Has all pages of a table that [`reserved`] made there, whatever it holds now.
+pub fn touch<T: Clone>(table: &mut Vec<T>, value: T) {
+    let len = table.len();
+    table.resize(table.capacity(), value);
+    table.truncate(len);
 }
 
 /// Asks for huge pages in the whole ones that the range covers.

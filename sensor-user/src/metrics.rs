@@ -258,7 +258,7 @@ fn workers(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
             (vec![("worker", worker.to_string()), ("state", state.to_owned())], cell.read() as f64 / 1e9)
         })
     });
-    page.seconds("worker_time_seconds", "Time that a worker spent with frames and without", seconds)?;
+    page.counters("worker_time_seconds", "Time that a worker spent with frames and without", seconds)?;
     page.worker_gauges(
         telemetry,
         "worker_attached",
@@ -336,26 +336,10 @@ fn label(name: &'static str, value: impl ToString) -> Labels {
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (Labels, u64)>,
-    ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in series {
-            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    /// A counter of seconds.
-    fn seconds(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (Labels, f64)>,
-    ) -> fmt::Result {
+    fn counters<N>(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, N)>) -> fmt::Result
+    where
+        ConstCounter<N>: EncodeMetric,
+    {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in series {
             ConstCounter::new(value).encode(family.encode_family(&labels)?)?;

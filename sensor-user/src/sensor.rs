@@ -285,6 +285,7 @@ impl Live<'_> {
         state: InterfaceState,
     ) -> Result<Outcome> {
         let pipeline = Pipeline::start(self.config, self.clock)?;
+        pipeline.lanes.iter().for_each(|lane| lane.touch());
         let (capture, sources) = self.open::<C>(state)?;
         let cell =
             Arc::new(Mutex::new(CaptureCell { current: Some(capture), closed: CaptureCounts::default() }));
@@ -366,10 +367,11 @@ impl Live<'_> {
         cell: &Mutex<CaptureCell<C>>,
     ) -> Result<()> {
         for (worker, source) in workers.iter().zip(sources) {
-            send(worker, Command::Attach(source))?;
+            // The filter first: no frame passes without it.
             if lock(cell).current.as_ref().is_some_and(|capture| !capture.filters()) {
                 send(worker, Command::Filter(packet_filter(self.config)))?;
             }
+            send(worker, Command::Attach(source))?;
         }
         let mode = lock(cell).current.as_ref().map_or("none", |capture| capture.mode());
         *lock(&telemetry.mode) = mode;

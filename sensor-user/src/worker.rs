@@ -133,6 +133,7 @@ impl Worker {
 
     /// Reads live sources until told to stop.
     pub fn run_live<S: Source>(mut self, commands: &ArrayQueue<Command<S>>) {
+        self.state.table.touch();
         let mut source: Option<S> = None;
         let mut empty_receives = 0;
         let mut now = self.clock.now();

@@ -31,7 +31,12 @@ impl Index {
     /// Room for `capacity` slots, at most half full.
     pub fn new(capacity: usize) -> Index {
         let words = (capacity * 2).next_power_of_two().max(2 * PROBES_MAX);
-        Index { words: crate::huge::filled(0, words), shift: 32 - words.trailing_zeros() }
+        Index { words: crate::huge::zeroed(words), shift: 32 - words.trailing_zeros() }
+    }
+
+    /// Has all memory there. For an index that is empty.
+    pub fn touch(&mut self) {
+        self.words.fill(0);
     }
 
     pub fn words_len(capacity: usize) -> usize {

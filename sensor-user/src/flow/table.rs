@@ -160,9 +160,9 @@ pub struct FlowTable {
 }
 
 #[derive(Debug)]
-struct HotSlab(Box<[Hot]>);
+struct HotSlab(Vec<Hot>);
 #[derive(Debug)]
-struct ColdSlab(Box<[Cold]>);
+struct ColdSlab(Vec<Cold>);
 
 impl LinkStore for HotSlab {
     #[inline(always)]
@@ -181,7 +181,6 @@ impl LinkStore for ColdSlab {
 impl FlowTable {
     pub fn new(config: TableConfig) -> FlowTable {
         assert!((1..1 << 31).contains(&config.capacity), "capacity was checked by the config");
-        let capacity = config.capacity as u32;
         FlowTable {
             config,
             idle_ns: nanoseconds(config.idle_timeout),
@@ -189,14 +188,23 @@ impl FlowTable {
             linger_ns: nanoseconds(config.close_linger),
             embryonic_ns: nanoseconds(config.embryonic_timeout),
             index: Index::new(config.capacity),
-            hot: HotSlab(huge::filled(Hot::FREE, config.capacity)),
-            cold: ColdSlab(huge::filled(Cold::FREE, config.capacity)),
-            free: (0..capacity).rev().map(SlotId).collect(),
+            hot: HotSlab(huge::reserved(config.capacity)),
+            cold: ColdSlab(huge::reserved(config.capacity)),
+            free: Vec::with_capacity(config.capacity),
             wheel: Wheel::new(),
             embryonic: List::EMPTY,
             now: Moment(0),
             counts: TableCounts::default(),
         }
+    }
+
+    /// Has all memory there now, so that no page fault comes later. For a table that is empty.
+    pub fn touch(&mut self) {
+        assert!(self.is_empty(), "touching would wipe the index");
+        self.index.touch();
+        huge::touch(&mut self.hot.0, Hot::FREE);
+        huge::touch(&mut self.cold.0, Cold::FREE);
+        huge::touch(&mut self.free, SlotId(0));
     }
 
     /// Bytes that a table of this capacity occupies, all of it touched at construction.
@@ -207,7 +215,7 @@ impl FlowTable {
     }
 
     pub fn len(&self) -> usize {
-        self.config.capacity - self.free.len()
+        self.hot.0.len() - self.free.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -378,19 +386,20 @@ impl FlowTable {
     #[cold]
     #[inline(never)]
     fn renew(&mut self, slot: SlotId, observation: &Observation<'_>, emit: &mut impl FnMut(FlowRecord)) {
-        // Twice at most: the span that an active timeout opens starts now, so the flow can only be idle.
-        while let Some(reason) = self.overdue_at_packet(slot, observation) {
-            self.export(slot, reason, emit);
-            if reason == EndReason::ActiveTimeout {
-                self.restart_counters(slot, observation.time);
-                continue;
-            }
-            self.counts.flows_ended += 1;
-            let tag = self.hot.0[slot.0 as usize].tag;
-            self.unhang(slot);
-            self.start(slot, tag, observation);
-            self.hang(slot);
+        let mut reason = self.overdue_at_packet(slot, observation);
+        if reason == Some(EndReason::ActiveTimeout) {
+            self.export(slot, EndReason::ActiveTimeout, emit);
+            self.restart_counters(slot, observation.time);
+            // The new span starts now, but the flow may have been idle for too long besides.
+            reason = self.overdue_at_packet(slot, observation);
         }
+        let Some(reason @ (EndReason::IdleTimeout | EndReason::EndOfFlow)) = reason else { return };
+        self.export(slot, reason, emit);
+        self.counts.flows_ended += 1;
+        let tag = self.hot.0[slot.0 as usize].tag;
+        self.unhang(slot);
+        self.start(slot, tag, observation);
+        self.hang(slot);
     }
 
     /// As [`FlowTable::overdue`] for the flow's own next packet, which also tells a reused port.
@@ -410,7 +419,7 @@ impl FlowTable {
         observation: &Observation<'_>,
         emit: &mut impl FnMut(FlowRecord),
     ) {
-        let Some(slot) = self.free.pop() else {
+        let Some(slot) = self.free_slot() else {
             self.evict(emit);
             // Removing the evicted flow may have moved the words of the index.
             return self.observe(observation, emit);
@@ -419,6 +428,20 @@ impl FlowTable {
         self.start(slot, tag, observation);
         self.hang(slot);
         self.add(slot, observation);
+    }
+
+    /// A slot that was freed, else one that was never used; `None` at the capacity.
+    fn free_slot(&mut self) -> Option<SlotId> {
+        if let Some(slot) = self.free.pop() {
+            return Some(slot);
+        }
+        let unused = self.hot.0.len();
+        if unused == self.config.capacity {
+            return None;
+        }
+        self.hot.0.push(Hot::FREE);
+        self.cold.0.push(Cold::FREE);
+        Some(SlotId(unused as u32))
     }
 
     #[cold]

@@ -214,8 +214,8 @@ fn config() -> impl Strategy<Value = TableConfig> {
     };
     (timeout(), timeout(), timeout(), timeout()).prop_map(
         |(idle_timeout, active_timeout, close_linger, embryonic_timeout)| TableConfig {
-            idle_timeout: idle_timeout.max(Duration::from_secs(1)),
-            active_timeout: active_timeout.max(Duration::from_secs(1)),
+            idle_timeout,
+            active_timeout,
             close_linger,
             embryonic_timeout,
             ..ample()
@@ -661,6 +661,22 @@ fn a_silent_flow_past_both_timeouts_ends_by_the_earlier_one() {
     let returned = second_packet_at(TODAY + 120 * SECOND);
     assert_eq!(returned[0].end_reason, EndReason::ActiveTimeout);
     assert_eq!(returned[1].forward.packets, 1, "a new flow, whose source is who spoke first");
+}
+
+#[test]
+fn timeouts_of_zero_make_a_record_of_every_packet() {
+    let never = Duration::from_hours(1);
+    for (idle_timeout, active_timeout) in
+        [(Duration::ZERO, never), (never, Duration::ZERO), (Duration::ZERO, Duration::ZERO)]
+    {
+        let mut table = FlowTable::new(TableConfig { idle_timeout, active_timeout, ..ample() });
+        let mut records = 0;
+        for _ in 0..5 {
+            Sent::new(0, Side::Low, TODAY).put_into(&mut table, &mut |_| records += 1);
+        }
+        table.flush(&mut |_| records += 1);
+        assert_eq!(records, 5);
+    }
 }
 
 #[test]

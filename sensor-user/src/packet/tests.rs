@@ -363,7 +363,7 @@ impl Opinion {
             tcp_flags: packet.tcp_flags,
             icmp: packet.icmp,
             network_bytes: packet.network_bytes as usize,
-            payload: is_parsed.then(|| packet.payload.start as usize..packet.payload.end as usize),
+            payload: is_parsed.then_some(packet.payload.start as usize..packet.payload.end as usize),
         }
     }
 
@@ -500,8 +500,11 @@ fn names_of_reasons_are_unique() {
     assert_eq!(names.collect::<HashSet<_>>().len(), NotFlow::ALL.len() + Anomaly::ALL.len());
 }
 
-/// Packets with something odd: the anomaly, the frame, how much of it was captured, the ports all the same.
-fn oddities() -> Vec<(Anomaly, Vec<u8>, usize, (u16, u16))> {
+/// The anomaly, the frame, how much of it was captured, the ports that are found all the same.
+type Oddity = (Anomaly, Vec<u8>, usize, (u16, u16));
+
+/// Packets with something odd, several for some anomalies.
+fn oddities() -> Vec<Oddity> {
     let over_v4 = |transport: &Transport| untagged().carry(&v4().packet(transport, b"0123456789"));
     let over_v6 = |ip: &Ip| untagged().carry(&ip.packet(&udp(), b"0123456789"));
     let hop_by_hop = over_v6(&v6_with(vec![Extension::HopByHop(Vec::new())]));

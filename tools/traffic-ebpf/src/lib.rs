@@ -21,6 +21,13 @@ pub const SINK_VERDICT: &str = "SINK_VERDICT";
 /// Name of the per-CPU array map whose only element is the sink's `[frames, bytes]`.
 pub const SINK_COUNTERS: &str = "SINK_COUNTERS";
 
+/// Name of the program that hands every frame to the AF_XDP socket of its queue.
+pub const REDIRECT_PROGRAM: &str = "redirect";
+/// Name of the map of those sockets, by queue.
+pub const REDIRECT_SOCKETS: &str = "REDIRECT_SOCKETS";
+/// Queues that the map has room for.
+pub const REDIRECT_QUEUES_MAX: u32 = 64;
+
 /// Ethernet, IPv4, UDP and the sequence number.
 pub const FRAME_BYTES_MIN_V4: u32 = 14 + 20 + 8 + 8;
 

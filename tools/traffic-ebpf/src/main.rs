@@ -1,4 +1,5 @@
-//! Two programs: the generator here, and in [`sink`] the counting end for its frames.
+//! Three programs: the generator here, in [`sink`] the counting end for its frames, and in [`redirect`] an end
+//! that hands them to AF_XDP sockets.
 //!
 //! `BPF_PROG_RUN` calls the generator for every live frame of a long run; it writes a UDP packet of
 //! the next flow into the frame and redirects it to an interface.
@@ -16,6 +17,7 @@
 )]
 
 mod headers;
+mod redirect;
 mod sink;
 
 use core::ffi::c_void;

@@ -7,6 +7,7 @@
 //! send   frames through a packet socket: each exactly once, at a stated rate
 //! blast  frames built inside the kernel: as fast as one core can
 //! sink   the end that counts what arrives
+//! redirect  the end that hands what arrives to AF_XDP sockets
 //! ```
 //!
 //! ```
@@ -26,5 +27,6 @@ pub mod frame;
 pub mod mix;
 pub mod pcap;
 mod program;
+pub mod redirect;
 pub mod send;
 pub mod sink;

@@ -1,0 +1,186 @@
+//! The service unit and the example config: accepted by systemd and by the sensor, complete, and with no more
+//! rights than capturing takes.
+
+mod support;
+
+use netns::{Child, Namespace, VethEnd, VethOptions, veth_pair};
+use sensor_user::config::{Config, KflowConfig, default_rotate_bytes, default_rotate_s};
+use std::{
+    fs::{self, File},
+    net::UdpSocket,
+    process::{Command, Stdio},
+    time::Duration,
+};
+use support::{Folder, SENSOR, eventually, http_get, is_installed, is_root, kit, read};
+
+const METRICS_ADDRESS: &str = "127.0.0.1:9102";
+const FRAMES_SENT: usize = 10;
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+#[test]
+fn sensor_accepts_the_example_config() {
+    let output = Command::new(SENSOR)
+        .args(["check", "--config"])
+        .arg(kit("sensor.toml"))
+        .output()
+        .expect("the sensor was built for this test");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let effective: toml::Table = toml::from_str(&String::from_utf8_lossy(&output.stdout)).expect("TOML is printed");
+    let example: toml::Table = toml::from_str(&read(&kit("sensor.toml"))).expect("the example is TOML");
+    assert_eq!(example, effective, "the example names every value that is in effect");
+}
+
+#[test]
+fn example_config_has_every_key_there_is() {
+    let mut config = Config::default();
+    config.capture.interface = Some("eth1".to_owned());
+    config.capture.pcap = Some("capture.pcap".into());
+    config.export.json = Some("flows.jsonl".into());
+    config.export.kflow = Some(KflowConfig {
+        directory: "flows".into(),
+        rotate_bytes: default_rotate_bytes(),
+        rotate_s: default_rotate_s(),
+        keep_bytes: 0,
+    });
+    let full: toml::Table = toml::from_str(&toml::to_string(&config).expect("a config is TOML")).expect("it is TOML");
+    // Keys that exclude others, or that few want, are there as comments.
+    let example = read(&kit("sensor.toml")).replace("\n#pcap", "\npcap").replace("\n#json", "\njson");
+    let example: toml::Table = toml::from_str(&example).expect("the example is TOML");
+    assert_eq!(keys("", &example), keys("", &full));
+}
+
+#[test]
+fn systemd_accepts_the_service_unit() {
+    if !is_installed("systemd-analyze") {
+        return;
+    }
+    let folder = Folder::create();
+    let unit = folder.write("sensor.service", &read(&kit("sensor.service")).replace("/usr/bin/sensor", SENSOR));
+    let output = Command::new("systemd-analyze").arg("verify").arg(&unit).output().expect("it is installed");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let ours: Vec<&str> = complaints.lines().filter(|line| line.contains("sensor")).collect();
+    assert!(output.status.success() && ours.is_empty(), "{complaints}");
+}
+
+#[test]
+fn capabilities_of_the_service_suffice_for_xdp() {
+    if !is_root() || !is_installed("setpriv") {
+        return;
+    }
+    let stage = Stage::create();
+    let mut sensor = stage.start(&capabilities());
+    let ready = eventually("the sensor is ready or has ended", || {
+        if sensor.try_wait().expect("a child can be waited for").is_some() {
+            return Some(false);
+        }
+        stage.ask("/readyz").is_some_and(|body| body == "ready\n").then_some(true)
+    });
+    if !ready && stage.log().contains("without its eBPF program") {
+        return eprintln!("skipped: the sensor was built without its eBPF program");
+    }
+    assert!(ready, "{}", stage.log());
+    stage.send_frames();
+    let counted = format!("sensor_ledger_accounted_frames_total{{account=\"flow\"}} {FRAMES_SENT}\n");
+    eventually("all frames are in flows", || stage.ask("/metrics")?.contains(&counted).then_some(()));
+    let status = sensor.stop(START_LIMIT).expect("the sensor can be stopped");
+    assert!(status.success(), "{}", stage.log());
+}
+
+#[test]
+fn each_capability_of_the_service_is_needed() {
+    if !is_root() || !is_installed("setpriv") {
+        return;
+    }
+    let stage = Stage::create();
+    for left_out in capabilities() {
+        let others: Vec<String> = capabilities().into_iter().filter(|name| *name != left_out).collect();
+        let mut sensor = stage.start(&others);
+        let status = sensor.wait_for(START_LIMIT).expect("a child can be waited for");
+        assert!(status.is_some_and(|status| !status.success()), "starts without {left_out}");
+    }
+}
+
+/// Two namespaces with a cable between them, and a sensor that any user may run.
+struct Stage {
+    folder: Folder,
+    sender: Namespace,
+    receiver: Namespace,
+}
+
+impl Stage {
+    fn create() -> Stage {
+        let folder = Folder::create();
+        fs::copy(SENSOR, folder.0.join("sensor")).expect("the sensor was built for this test");
+        let sender = Namespace::create("service-sender").expect("root makes namespaces");
+        let receiver = Namespace::create("service-receiver").expect("root makes namespaces");
+        let sending_end = VethEnd { addresses: &["192.0.2.1/24"], ..VethEnd::new(&sender, "out0") };
+        let receiving_end = VethEnd::new(&receiver, "tap0");
+        veth_pair(&sending_end, &receiving_end, VethOptions::default()).expect("root connects namespaces");
+        Stage { folder, sender, receiver }
+    }
+
+    /// The sensor as nobody, with these capabilities and no way to others.
+    fn start(&self, capabilities: &[String]) -> Child {
+        let mut set = "-all".to_owned();
+        for name in capabilities {
+            set.push_str(&format!(",+{name}"));
+        }
+        let log = File::create(self.folder.0.join("log")).expect("the folder is ours");
+        let mut command = self.receiver.command("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"])
+            .args(["inh", "ambient", "bounding"].map(|kind| format!("--{kind}{}={set}", caps_word(kind))))
+            .arg(self.folder.0.join("sensor"))
+            // Few frames fit the locked memory that every process may have.
+            .args(["run", "--interface", "tap0", "--source", "xdp", "--frames", "1024"])
+            .args(["--metrics", METRICS_ADDRESS])
+            .stdout(Stdio::null())
+            .stderr(log);
+        Child::spawn(&mut command).expect("setpriv is installed")
+    }
+
+    fn log(&self) -> String {
+        read(&self.folder.0.join("log"))
+    }
+
+    fn ask(&self, path: &str) -> Option<String> {
+        self.receiver.enter(|| http_get(METRICS_ADDRESS, path)).expect("the namespace is there")
+    }
+
+    /// Broadcast, so that nobody has to answer for an address.
+    fn send_frames(&self) {
+        let sent = self.sender.enter(|| {
+            let socket = UdpSocket::bind("192.0.2.1:0")?;
+            socket.set_broadcast(true)?;
+            (0..FRAMES_SENT).try_for_each(|_| socket.send_to(b"frame", "192.0.2.255:9").map(|_| ()))
+        });
+        sent.expect("the namespace is there").expect("the device is up");
+    }
+}
+
+/// setpriv says `--inh-caps`, `--ambient-caps`, but `--bounding-set`.
+fn caps_word(kind: &str) -> &'static str {
+    if kind == "bounding" { "-set" } else { "-caps" }
+}
+
+/// Those of the unit, in setpriv's words.
+fn capabilities() -> Vec<String> {
+    let unit = read(&kit("sensor.service"));
+    let values = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).expect("the unit has both keys");
+    let ambient = values("AmbientCapabilities=");
+    assert_eq!(ambient, values("CapabilityBoundingSet="), "nothing beyond what the sensor starts with");
+    ambient.split_whitespace().map(|name| name.trim_start_matches("CAP_").to_lowercase()).collect()
+}
+
+/// `section.key` of every key, in order.
+fn keys(prefix: &str, table: &toml::Table) -> Vec<String> {
+    let mut keys: Vec<String> = table
+        .iter()
+        .flat_map(|(key, value)| match value {
+            toml::Value::Table(section) => self::keys(&format!("{prefix}{key}."), section),
+            _ => vec![format!("{prefix}{key}")],
+        })
+        .collect();
+    keys.sort();
+    keys
+}
