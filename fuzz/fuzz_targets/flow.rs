@@ -27,10 +27,23 @@ struct Input {
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    Packet { conversation: u8, from_low: bool, tcp_flags: u8, fragment: bool, bytes: u16, crowd: bool },
-    Expire { flows_max: u8 },
+    Packet {
+        conversation: u8,
+        from_low: bool,
+        tcp_flags: u8,
+        fragment: bool,
+        bytes: u16,
+        crowd: bool,
+    },
+    Expire {
+        flows_max: u8,
+    },
     /// Of 2^n nanoseconds and a bit, in either direction.
-    Time { shift: u8, extra: u8, backwards: bool },
+    Time {
+        shift: u8,
+        extra: u8,
+        backwards: bool,
+    },
 }
 
 /// Packets, bytes and frame bytes by conversation and whether the low end sent them.
@@ -58,12 +71,14 @@ fuzz_target!(|input: Input| {
         match step {
             Step::Packet { conversation, from_low, tcp_flags, fragment, bytes, crowd } => {
                 let packet = packet(u32::from(conversation), from_low, tcp_flags, fragment, bytes);
-                let hash = if crowd { 7 } else { u64::from(conversation).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
+                let hash =
+                    if crowd { 7 } else { u64::from(conversation).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
                 let frame_bytes = u32::from(bytes) + 14;
                 let amounts = [1, u64::from(bytes), u64::from(frame_bytes)];
                 add(&mut went_in, (u32::from(conversation), from_low), amounts);
                 let mac_addresses = (MacAddress::default(), MacAddress::default());
-                let observation = Observation { packet: &packet, hash, mac_addresses, frame_bytes, time: now };
+                let observation =
+                    Observation { packet: &packet, hash, mac_addresses, frame_bytes, time: now };
                 table.observe(&observation, &mut emit);
             }
             Step::Expire { flows_max } => table.expire(now, usize::from(flows_max), &mut emit),

@@ -6,6 +6,10 @@ use sensor_ebpf::{Class, hash, hash::HashKey};
 const ETHERNET_BYTES: usize = 14;
 const VLAN_TAG_BYTES: usize = 4;
 const VLAN_TAGS_MAX: usize = 2;
+const IPV6_BYTES: usize = 40;
+/// What must be left of a packet for its ports to be its own and not padding. Shorter ones are odd whatever their
+/// protocol, and left to userspace.
+const PORTS_BYTES: usize = 4;
 /// Hop-by-hop, routing, destination options (twice), fragment and one to spare (RFC 8200 §4.1).
 const EXTENSION_HEADERS_MAX: usize = 6;
 
@@ -22,6 +26,7 @@ const SCTP: u8 = 132;
 /// What the rest of the program needs to know of a frame.
 pub struct Packed {
     pub class: Class,
+    /// Zero if it was not asked for.
     pub hash: u64,
     pub addresses: Addresses,
     pub protocol: u8,
@@ -51,8 +56,9 @@ impl Packed {
     }
 }
 
+/// Without a key, nothing is hashed.
 #[inline(always)]
-pub fn classify(packet: &Packet, key: HashKey) -> Packed {
+pub fn classify(packet: &Packet, key: Option<HashKey>) -> Packed {
     let Some((ethertype, network)) = link(packet) else {
         return Packed::without_addresses(Class::Unparsed);
     };
@@ -90,7 +96,7 @@ fn is_vlan(ethertype: u16) -> bool {
 }
 
 #[inline(always)]
-fn ipv4(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
+fn ipv4(packet: &Packet, at: usize, key: Option<HashKey>) -> Option<Packed> {
     let first = packet.read::<u8>(at)?;
     let header_bytes = usize::from(first & 0x0f) * 4;
     if first >> 4 != 4 || header_bytes < 20 {
@@ -102,6 +108,11 @@ fn ipv4(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
     let destination = packet.read::<u32>(at + 16)?;
     // The first fragment has ports, later ones (offset above zero) have not.
     let is_later_fragment = fragment & 0x1fff != 0;
+    let total_length = usize::from(packet.read::<u16>(at + 2)?);
+    // Zero is left to the card by segmentation offload.
+    if total_length != 0 && total_length < header_bytes + PORTS_BYTES {
+        return None;
+    }
     let ports = if is_later_fragment { Some((0, 0)) } else { ports(packet, at + header_bytes, protocol) };
     let (source_port, destination_port) = ports?;
     let class = match protocol {
@@ -111,31 +122,30 @@ fn ipv4(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
         ICMP => Class::Ipv4Icmp,
         _ => Class::Ipv4Other,
     };
-    let hash = hash::flow_v4(
-        key,
-        (source, source_port),
-        (destination, destination_port),
-        protocol,
-    );
+    let hash = match key {
+        Some(key) => hash::flow_v4(key, (source, source_port), (destination, destination_port), protocol),
+        None => 0,
+    };
     let addresses = Addresses::V4 { source, destination };
     Some(Packed { class, hash, addresses, protocol, source_port, destination_port })
 }
 
 #[inline(always)]
-fn ipv6(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
+fn ipv6(packet: &Packet, at: usize, key: Option<HashKey>) -> Option<Packed> {
     if packet.read::<u8>(at)? >> 4 != 6 {
         return None;
     }
     let source = (packet.read::<u64>(at + 8)?, packet.read::<u64>(at + 16)?);
     let destination = (packet.read::<u64>(at + 24)?, packet.read::<u64>(at + 32)?);
     let mut protocol = packet.read::<u8>(at + 6)?;
-    let mut offset = at + 40;
+    let mut offset = at + IPV6_BYTES;
     let mut is_fragment = false;
     let mut is_later_fragment = false;
     for _ in 0..EXTENSION_HEADERS_MAX {
         match protocol {
-            // Hop-by-hop, routing, destination options: length in 8-byte units, not counting the first.
-            0 | 43 | 60 => {
+            // Hop-by-hop, routing, destination options, mobility, HIP, Shim6: length in 8-byte units, not counting the
+            // first.
+            0 | 43 | 60 | 135 | 139 | 140 => {
                 let next_and_length = packet.read::<u16>(offset)?;
                 protocol = (next_and_length >> 8) as u8;
                 offset += (usize::from(next_and_length & 0xff) + 1) * 8;
@@ -154,7 +164,11 @@ fn ipv6(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
             _ => break,
         }
     }
-    if !is_later_fragment && matches!(protocol, 0 | 43 | 44 | 60) {
+    if !is_later_fragment && matches!(protocol, 0 | 43 | 44 | 60 | 135 | 139 | 140) {
+        return None;
+    }
+    let payload_length = usize::from(packet.read::<u16>(at + 4)?);
+    if payload_length != 0 && at + IPV6_BYTES + payload_length < offset + PORTS_BYTES {
         return None;
     }
     let ports = if is_later_fragment { Some((0, 0)) } else { ports(packet, offset, protocol) };
@@ -166,12 +180,15 @@ fn ipv6(packet: &Packet, at: usize, key: HashKey) -> Option<Packed> {
         ICMPV6 => Class::Ipv6Icmp,
         _ => Class::Ipv6Other,
     };
-    let hash = hash::flow_v6(
-        key,
-        (source.0, source.1, source_port),
-        (destination.0, destination.1, destination_port),
-        protocol,
-    );
+    let hash = match key {
+        Some(key) => hash::flow_v6(
+            key,
+            (source.0, source.1, source_port),
+            (destination.0, destination.1, destination_port),
+            protocol,
+        ),
+        None => 0,
+    };
     let addresses = Addresses::V6 { source, destination };
     Some(Packed { class, hash, addresses, protocol, source_port, destination_port })
 }

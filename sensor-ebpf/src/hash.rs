@@ -40,18 +40,18 @@ pub const fn flow_v6(
 /// Whether the flow is among the one in `rate` that are looked at. Uses the upper half of the hash.
 #[inline(always)]
 pub const fn is_sampled(hash: u64, rate: u32) -> bool {
-    rate <= 1 || (hash >> 32) * (rate as u64) >> 32 == 0
+    rate <= 1 || ((hash >> 32) * (rate as u64)) >> 32 == 0
 }
 
 /// The worker of a flow, below `workers`. Uses the lower half of the hash.
 #[inline(always)]
 pub const fn worker_of(hash: u64, workers: u32) -> u32 {
-    ((hash & 0xffff_ffff) * workers as u64 >> 32) as u32
+    (((hash & 0xffff_ffff) * workers as u64) >> 32) as u32
 }
 
 #[inline(always)]
 const fn endpoint_v4(key: HashKey, (address, port): (u32, u16)) -> u64 {
-    let mut x = (((address as u64) << 16 | port as u64) ^ key.endpoint).wrapping_mul(C1);
+    let mut x = ((((address as u64) << 16) | port as u64) ^ key.endpoint).wrapping_mul(C1);
     x ^= x >> 32;
     x.wrapping_mul(C2)
 }
@@ -70,7 +70,7 @@ const fn finish(key: HashKey, sum: u64, protocol: u8) -> u64 {
     let mut x = (sum ^ key.flow ^ protocol as u64).wrapping_mul(C1);
     x ^= x >> 32;
     x = x.wrapping_mul(C3);
-    x ^ x >> 29
+    x ^ (x >> 29)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! 1. parse Ethernet, up to two VLAN tags, IPv4 or IPv6 with extension headers, ports;
 //! 2. filter by prefixes, ports and protocols (maps that userspace rewrites while the program runs);
 //! 3. sample one flow in N by the flow hash, so that whole conversations survive;
-//! 4. stamp parse result and hash before the frame;
+//! 4. stamp parse result and hash before the frame, unless one worker takes everything;
 //! 5. steer to the socket of the worker that the flow hash names;
 //! 6. count packets and bytes by verdict and class, per CPU.
 //!
@@ -48,6 +48,15 @@ pub struct Settings {
     /// OR of the `settings_flags`.
     pub flags: u32,
     pub reserved: u32,
+}
+
+impl Settings {
+    /// Whether the program hashes and stamps. Where one worker takes all flows of a queue and keeps the time, it
+    /// has nothing to tell, and hashing costs the worker less: no further cache line goes from core to core.
+    #[inline(always)]
+    pub const fn is_hashed(&self) -> bool {
+        self.sockets_per_queue > 1 || self.sample_rate > 1 || self.flags & settings_flags::STAMP_TIME != 0
+    }
 }
 
 pub mod settings_flags {
@@ -193,5 +202,20 @@ pub const COUNTERS_LEN: u32 = 64;
 
 /// Index of the counter of a verdict and a class.
 pub const fn counter_index(verdict: Verdict, class: Class) -> u32 {
-    (verdict as u32) << 4 | class as u32
+    ((verdict as u32) << 4) | class as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_hashed_only_where_somebody_needs_it() {
+        let alone = Settings { sockets_per_queue: 1, sample_rate: 1, ..Settings::default() };
+        assert!(!alone.is_hashed());
+        assert!(!Settings { flags: settings_flags::FILTER, ..alone }.is_hashed());
+        assert!(Settings { sockets_per_queue: 2, ..alone }.is_hashed());
+        assert!(Settings { sample_rate: 10, ..alone }.is_hashed());
+        assert!(Settings { flags: settings_flags::STAMP_TIME, ..alone }.is_hashed());
+    }
 }

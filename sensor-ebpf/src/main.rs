@@ -14,7 +14,7 @@ use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use classify::classify;
 use maps::{COUNTERS, SETTINGS};
 use packet::Packet;
-use sensor_ebpf::{Class, Settings, Stamp, STAMP_MAGIC, Verdict, counter_index, hash, settings_flags};
+use sensor_ebpf::{Class, STAMP_MAGIC, Settings, Stamp, Verdict, counter_index, hash, settings_flags};
 
 #[xdp]
 pub fn sensor(context: XdpContext) -> u32 {
@@ -44,9 +44,13 @@ fn run(context: &XdpContext, bytes: u64) -> u32 {
 
 #[inline(always)]
 fn decide(context: &XdpContext, settings: &Settings) -> (Verdict, Class) {
-    let packed = classify(&Packet::new(context), settings.hash_key);
+    let is_hashed = settings.is_hashed();
+    let packed = classify(&Packet::new(context), is_hashed.then_some(settings.hash_key));
     if settings.flags & settings_flags::FILTER != 0 && !filter::passes(&packed, settings.flags) {
         return (Verdict::Filtered, packed.class);
+    }
+    if !is_hashed {
+        return (steer::steer(packet::queue_of(context), 0, settings), packed.class);
     }
     if Class::is_hashed(packed.class as u32) && !hash::is_sampled(packed.hash, settings.sample_rate) {
         return (Verdict::SampledOut, packed.class);

@@ -41,6 +41,8 @@ struct Arguments {
 /// As the sensor's worker: this many empty receives, then sleep.
 const EMPTY_RECEIVES_MAX: u32 = 64;
 const SLEEP_MAX: Duration = Duration::from_millis(50);
+/// A receiver that never runs dry looks this often whether it is to stop.
+const BURSTS_PER_LOOK: u64 = 1024;
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
@@ -54,9 +56,8 @@ fn main() -> anyhow::Result<()> {
     }
     let deadline =
         arguments.seconds.map(Duration::try_from_secs_f64).transpose()?.map(|time| Instant::now() + time);
-    let stopped = || {
-        stop.load(Ordering::Relaxed) || deadline.is_some_and(|deadline| Instant::now() >= deadline)
-    };
+    let stopped =
+        || stop.load(Ordering::Relaxed) || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     if arguments.afpacket { by_afpacket(&arguments, stopped) } else { by_xdp(&arguments, stopped) }
 }
 
@@ -120,6 +121,7 @@ fn receive(source: &mut impl Source, stopped: impl Fn() -> bool) -> anyhow::Resu
             }
         })?;
         match received {
+            Received::Frames(_) if totals.bursts.is_multiple_of(BURSTS_PER_LOOK) && stopped() => break,
             Received::Frames(_) => empty_receives = 0,
             Received::End => bail!("a live source does not end"),
             // What waits is taken before the end, as the sensor does.

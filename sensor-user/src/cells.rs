@@ -57,6 +57,8 @@ pub struct WorkerCells {
     pub kernel_dropped: Cell,
     /// Frames waiting in the fill rings that the worker owns.
     pub fill_level: Cell,
+    /// Frames waiting for the worker in its receive rings.
+    pub receive_level: Cell,
     /// 1 while the worker has a source.
     pub attached: Cell,
     pub burst_time: SharedHistogram,

@@ -159,12 +159,12 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    pub fn start(lanes: Vec<Arc<Lane>>, sinks: Vec<NamedSink>, clock: Clock) -> std::io::Result<Exporter> {
+    pub fn start(lanes: &[Arc<Lane>], sinks: Vec<NamedSink>, clock: Clock) -> std::io::Result<Exporter> {
         let stop = Arc::new(AtomicBool::new(false));
         let delay = Arc::new(SharedHistogram::default());
         let reader_gone = Arc::new(AtomicBool::new(false));
         let mut run = Run {
-            lanes: lanes.clone(),
+            lanes: lanes.to_vec(),
             sinks,
             clock,
             shared_delay: delay.clone(),
@@ -174,7 +174,7 @@ impl Exporter {
         let stop_of_thread = stop.clone();
         let thread =
             thread::Builder::new().name("exporter".to_owned()).spawn(move || run.until(&stop_of_thread))?;
-        for lane in &lanes {
+        for lane in lanes {
             // Set once, here.
             let _ = lane.exporter.set(thread.thread().clone());
         }

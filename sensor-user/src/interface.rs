@@ -138,9 +138,50 @@ impl Interface {
     }
 }
 
+/// An interface in promiscuous mode for as long as this lives: the kernel keeps count of those who want it, and
+/// takes a dead process off that count.
+#[derive(Debug)]
+pub struct Promiscuous(#[expect(dead_code, reason = "held for what closing it does")] OwnedFd);
+
+impl Promiscuous {
+    pub fn enable(index: u32) -> io::Result<Promiscuous> {
+        // Protocol zero: the socket itself receives nothing.
+        let socket = open_socket(libc::AF_PACKET, libc::SOCK_RAW)?;
+        let request = libc::packet_mreq {
+            mr_ifindex: index as libc::c_int,
+            mr_type: libc::PACKET_MR_PROMISC as u16,
+            mr_alen: 0,
+            mr_address: [0; 8],
+        };
+        // SAFETY: the request lives through the call, which reads as many bytes as it has.
+        let result = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_ADD_MEMBERSHIP,
+                std::ptr::from_ref(&request).cast(),
+                size_of::<libc::packet_mreq>() as libc::socklen_t,
+            )
+        };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(Promiscuous(socket)) }
+    }
+}
+
+/// Whether the calling thread has a capability in effect (linux/capability.h).
+pub fn has_capability(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0);
+    bits >> number & 1 == 1
+}
+
 fn control_socket() -> io::Result<OwnedFd> {
+    open_socket(libc::AF_INET, libc::SOCK_DGRAM)
+}
+
+fn open_socket(family: libc::c_int, kind: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: no memory involved.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    let fd = unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }

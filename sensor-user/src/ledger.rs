@@ -24,16 +24,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Puts an account together. `drops` names what was lost before a worker saw it.
-    pub fn new<'a>(
-        offered: u64,
-        drops: &[(&'static str, u64)],
-        workers: impl IntoIterator<Item = &'a WorkerCells>,
-    ) -> Ledger {
-        let mut ledger = Ledger { offered, ..Ledger::default() };
-        for (name, frames) in drops {
-            *ledger.drops_by.entry(name).or_default() += frames;
-        }
+    /// What the workers have accounted for by now.
+    pub fn of_workers<'a>(workers: impl IntoIterator<Item = &'a WorkerCells>) -> Ledger {
+        let mut ledger = Ledger::default();
         for cells in workers {
             *ledger.accounted_by.entry(FLOW).or_default() += cells.flow_packets.read();
             for reason in NotFlow::ALL {
@@ -42,12 +35,23 @@ impl Ledger {
             }
         }
         ledger.accounted_by.retain(|name, frames| *name == FLOW || *frames > 0);
-        ledger.drops_by.retain(|_, frames| *frames > 0);
         ledger.accounted = ledger.accounted_by.values().sum();
-        ledger.dropped = ledger.drops_by.values().sum();
-        ledger.in_flight = offered.saturating_sub(ledger.accounted + ledger.dropped);
-        ledger.balanced = offered == ledger.accounted + ledger.dropped;
         ledger
+    }
+
+    /// Completes the account by what the source was offered, read after the workers. `drops` names what was lost
+    /// before a worker saw it.
+    #[must_use]
+    pub fn with_offered(mut self, offered: u64, drops: &[(&'static str, u64)]) -> Ledger {
+        for (name, frames) in drops {
+            *self.drops_by.entry(name).or_default() += frames;
+        }
+        self.drops_by.retain(|_, frames| *frames > 0);
+        self.offered = offered;
+        self.dropped = self.drops_by.values().sum();
+        self.in_flight = offered.saturating_sub(self.accounted + self.dropped);
+        self.balanced = offered == self.accounted + self.dropped;
+        self
     }
 }
 
@@ -56,11 +60,11 @@ impl fmt::Display for Ledger {
         writeln!(f, "ledger (frames)")?;
         writeln!(f, "  {:<32}{:>16}", "offered", self.offered)?;
         writeln!(f, "  {:<32}{:>16}", "accounted", self.accounted)?;
-        for (name, frames) in &self.accounted_by {
+        for (name, frames) in self.accounted_by.iter().filter(|(_, frames)| **frames > 0) {
             writeln!(f, "    {name:<30}{frames:>16}")?;
         }
         writeln!(f, "  {:<32}{:>16}", "dropped", self.dropped)?;
-        for (name, frames) in &self.drops_by {
+        for (name, frames) in self.drops_by.iter().filter(|(_, frames)| **frames > 0) {
             writeln!(f, "    {name:<30}{frames:>16}")?;
         }
         if self.balanced {

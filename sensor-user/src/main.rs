@@ -7,7 +7,6 @@ use args::{Args, Verb};
 use clap::Parser;
 use sensor_user::{
     config::{Config, LogFormat, LogLevel},
-    interface::Interface,
     sensor::{self, Signals, Summary},
 };
 use std::{
@@ -52,14 +51,12 @@ fn write_summary(summary: &Summary, path: &Path) -> Result<()> {
 
 fn print_effective(config: &Config) -> Result<()> {
     let text = toml::to_string(config).context("print the config")?;
-    let queues = match (&config.capture.pcap, &config.capture.interface) {
-        (None, Some(name)) => Interface::new(name).receive_queues().context("ask for the receive queues")?,
-        _ => 0,
-    };
+    let ring_bytes = sensor::ring_bytes(config).context("ask for the receive queues")?;
     let mut output = io::stdout().lock();
     writeln!(output, "# The effective configuration.\n{text}")?;
-    let mebibytes = sensor::predicted_bytes(config, queues) as f64 / f64::from(1 << 20);
-    writeln!(output, "# Memory: {mebibytes:.1} MiB, taken at start ({queues} receive queues).")?;
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let all = mebibytes(sensor::predicted_bytes(config, ring_bytes));
+    writeln!(output, "# Memory: {all:.1} MiB, of which capture rings {:.1} MiB.", mebibytes(ring_bytes))?;
     Ok(())
 }
 

@@ -66,18 +66,22 @@ impl Telemetry {
     /// The account of this moment. Workers are read before the kernel, so that nothing is accounted for that
     /// was not offered.
     pub fn ledger(&self, is_final: bool) -> (Ledger, CaptureCounts) {
+        let accounted = Ledger::of_workers(self.workers.iter().map(AsRef::as_ref));
         let received = self.sum(|cells| &cells.frames);
         let kernel = KernelCounts {
             offered: self.sum(|cells| &cells.kernel_offered),
             dropped: self.sum(|cells| &cells.kernel_dropped),
         };
-        let workers: Vec<&WorkerCells> = self.workers.iter().map(AsRef::as_ref).collect();
         if self.source == "pcap" {
-            return (Ledger::new(received, &[], workers), CaptureCounts::default());
+            let offered = if is_final { received } else { received.max(accounted.accounted) };
+            return (accounted.with_offered(offered, &[]), CaptureCounts::default());
         }
         let counts = (self.capture_counts)();
         let (offered, drops) = counts.account(received, kernel, is_final);
-        (Ledger::new(offered, &drops, workers), counts)
+        // Sockets of AF_PACKET are asked for their counts now and then, bursts are accounted for at once.
+        let known = accounted.accounted + drops.iter().map(|(_, frames)| frames).sum::<u64>();
+        let offered = if is_final { offered } else { offered.max(known) };
+        (accounted.with_offered(offered, &drops), counts)
     }
 
     pub fn is_attached(&self) -> bool {
@@ -230,6 +234,12 @@ fn kernel(page: &mut Page<'_>, telemetry: &Telemetry, counts: &CaptureCounts) ->
         "Frames waiting for the kernel in the fill rings that a worker owns",
         |cells| &cells.fill_level,
     )?;
+    page.worker_gauges(
+        telemetry,
+        "receive_ring_frames",
+        "Frames waiting for a worker in its AF_XDP receive rings",
+        |cells| &cells.receive_level,
+    )?;
     page.worker_counters(
         telemetry,
         "afpacket_offered_frames",
@@ -320,6 +330,8 @@ fn export(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         })
     });
     page.counters("export_records", "Records by sink and result", results)?;
+    let failures = telemetry.sinks.iter().map(|(name, cells)| (label("sink", name), cells.failures.read()));
+    page.counters("export_failures", "Writes and flushes that a sink refused", failures)?;
     let delay = [(vec![], telemetry.export_delay.read())];
     page.latencies(
         "export_delay_seconds",
@@ -328,7 +340,7 @@ fn export(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     )
 }
 
-fn label(name: &'static str, value: impl ToString) -> Labels {
+fn label(name: &'static str, value: impl std::fmt::Display) -> Labels {
     vec![(name, value.to_string())]
 }
 
@@ -336,7 +348,12 @@ fn label(name: &'static str, value: impl ToString) -> Labels {
 struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    fn counters<N>(&mut self, name: &str, help: &str, series: impl IntoIterator<Item = (Labels, N)>) -> fmt::Result
+    fn counters<N>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, N)>,
+    ) -> fmt::Result
     where
         ConstCounter<N>: EncodeMetric,
     {
@@ -417,6 +434,6 @@ fn buckets(histogram: &Histogram<u64>) -> (f64, Vec<(f64, u64)>) {
         counts[LATENCY_BOUNDS_S.partition_point(|bound| *bound < seconds)] +=
             step.count_since_last_iteration();
     }
-    let bounds = LATENCY_BOUNDS_S.into_iter().chain([f64::MAX]);
+    let bounds = LATENCY_BOUNDS_S.into_iter().chain([f64::INFINITY]);
     (sum, bounds.zip(counts).collect())
 }

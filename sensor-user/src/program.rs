@@ -1,6 +1,9 @@
 //! The XDP program in the kernel: load, attach, configure, count, detach. The only file that names aya.
 
-use crate::config::{FilterConfig, XdpModeChoice};
+use crate::{
+    config::{FilterConfig, XdpModeChoice},
+    interface,
+};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, XskMap, lpm_trie::Key, lpm_trie::LpmTrie},
@@ -18,6 +21,9 @@ use std::{fmt, io, net::IpAddr, os::fd::RawFd};
 const KERNEL_MIN: KernelVersion = KernelVersion::new(5, 9, 0);
 
 const VERIFIER_LINES_SHOWN: usize = 8;
+
+/// linux/capability.h
+const CAP_PERFMON: u32 = 38;
 
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +87,8 @@ impl Program {
         let mut ebpf =
             EbpfLoader::new().load(object).map_err(|error| refused("load the program's maps", error))?;
         configure(&mut ebpf, request)?;
-        let counters = map(&mut ebpf, names::COUNTERS, |map| PerCpuArray::try_from(map))?;
-        let sockets = map(&mut ebpf, names::SOCKETS, |map| XskMap::try_from(map))?;
+        let counters = map(&mut ebpf, names::COUNTERS, PerCpuArray::try_from)?;
+        let sockets = map(&mut ebpf, names::SOCKETS, XskMap::try_from)?;
         let mode = attach(&mut ebpf, request)?;
         let (settings, filter) = (request.settings, request.filter.clone());
         Ok(Program { ebpf, mode, counters, sockets, settings, filter, is_attached: true })
@@ -193,7 +199,7 @@ fn write_settings(ebpf: &mut Ebpf, settings: Settings, filter: &FilterConfig) ->
     set(settings_flags::INCLUDE_PORTS, !filter.include_ports.is_empty());
     set(settings_flags::INCLUDE_PROTOCOLS, !filter.include_protocols.is_empty());
     let settings = SettingsPod(Settings { flags, ..settings });
-    let mut array: Array<_, SettingsPod> = borrowed(ebpf, names::SETTINGS, |map| Array::try_from(map))?;
+    let mut array: Array<_, SettingsPod> = borrowed(ebpf, names::SETTINGS, Array::try_from)?;
     array.set(0, settings, 0).map_err(|error| refused("write the program's settings", error))
 }
 
@@ -331,8 +337,9 @@ fn refused(what: &str, error: impl std::error::Error + Send + Sync + 'static) ->
             .and_then(io::Error::raw_os_error)
             .is_some_and(|number| matches!(number, libc::EPERM | libc::EACCES))
     });
-    // The verifier also answers EACCES, but it always says why.
-    if is_denied && !format!("{source:#}").contains("processed") {
+    // The verifier also answers EACCES, and says why; but without this capability it refuses what it else takes.
+    let is_verdict = format!("{source:#}").contains("processed") && interface::has_capability(CAP_PERFMON);
+    if is_denied && !is_verdict {
         return AttachError::NoPrivilege;
     }
     AttachError::Other { what: what.to_owned(), source: last_lines(&source) }
@@ -357,8 +364,8 @@ impl fmt::Display for AttachError {
                 "the xdp source needs Linux 5.9 or newer: capture with --source afpacket on this kernel",
             ),
             AttachError::NoPrivilege => f.write_str(
-                "no privilege to load the XDP program: run as root, or with CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW \
-                 and CAP_IPC_LOCK",
+                "no privilege to load the XDP program: run as root, or with CAP_BPF, CAP_PERFMON, \
+                 CAP_NET_ADMIN and CAP_NET_RAW",
             ),
             AttachError::Occupied { interface } => write!(
                 f,

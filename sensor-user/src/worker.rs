@@ -236,7 +236,9 @@ impl Worker {
         self.state.publish();
         self.state.outbox.hand_over(now);
         self.state.note_kernel_counts(source.kernel_counts());
-        self.state.cells.fill_level.set(u64::from(source.fill_level()));
+        let levels = source.ring_levels();
+        self.state.cells.fill_level.set(u64::from(levels.fill));
+        self.state.cells.receive_level.set(u64::from(levels.receive));
     }
 
     fn finish(mut self, now: Moment) {
@@ -254,6 +256,7 @@ impl State {
     fn burst(&mut self, frames: &[Frame<'_>]) {
         self.prepared.clear();
         let mut bytes = 0;
+        frames.iter().for_each(packet::prefetch);
         for (index, frame) in frames.iter().enumerate() {
             bytes += u64::from(frame.wire_bytes);
             self.prepare(index, frame);

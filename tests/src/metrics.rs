@@ -37,7 +37,10 @@ fn parse_sample(line: &str) -> (String, f64) {
     // A series without labels may stand with empty braces.
     let series = series.strip_suffix("{}").unwrap_or(series);
     let labels = &series[name.len()..];
-    assert!(labels.is_empty() || (labels.starts_with('{') && labels.ends_with("\"}")), "the labels of {line}");
+    assert!(
+        labels.is_empty() || (labels.starts_with('{') && labels.ends_with("\"}")),
+        "the labels of {line}"
+    );
     let value = value.parse().unwrap_or_else(|_| panic!("the value of {line}"));
     (series.to_owned(), value)
 }

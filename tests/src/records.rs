@@ -69,9 +69,9 @@ pub fn normalised(key: ConversationKey, conversation: Conversation) -> (Conversa
 
 impl Conversations {
     pub fn of_records(records: &[Record]) -> Conversations {
-        let parts = records.iter().map(|record| {
-            (record.key, Conversation { forward: record.forward, reverse: record.reverse })
-        });
+        let parts = records
+            .iter()
+            .map(|record| (record.key, Conversation { forward: record.forward, reverse: record.reverse }));
         Conversations::sum(parts)
     }
 

@@ -88,7 +88,10 @@ impl<'a> Sensor<'a> {
 
     /// Asks the sensor's own HTTP server.
     pub fn get(&self, path: &str, accept: &str) -> String {
-        self.namespace.enter(|| get(path, accept)).expect("the namespace is there").expect("the sensor answers")
+        self.namespace
+            .enter(|| get(path, accept))
+            .expect("the namespace is there")
+            .expect("the sensor answers")
     }
 
     pub fn metrics(&self) -> Metrics {
@@ -107,8 +110,10 @@ impl<'a> Sensor<'a> {
 
     /// Resident memory, bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.id())).expect("the sensor runs");
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).expect("Rss is in every roll-up");
+        let rollup =
+            fs::read_to_string(format!("/proc/{}/smaps_rollup", self.id())).expect("the sensor runs");
+        let line =
+            rollup.lines().find_map(|line| line.strip_prefix("Rss:")).expect("Rss is in every roll-up");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
     }
 

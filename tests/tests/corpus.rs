@@ -20,13 +20,32 @@ use traffic::mix::{Conversation, ConversationKey, Counters};
 const NOT_DECODED: [&str; 5] =
     ["link.unsupported", "not_ip.other", "not_ip.llc", "link.vlan_depth", "ipv6.extension_depth"];
 
-/// Captures on which the other program has a different idea of what a conversation is.
-const OTHER_OPINIONS: [(&str, &str); 0] = [];
+/// Captures on which the other program (tshark) and the sensor differ for a reason.
+const OTHER_OPINIONS: [(&str, &str); 7] = [
+    (
+        "nDPI/fuzz-2021-06-07-c6c72a0a56.pcap",
+        "frame of 3.8 GiB by its record: theirs stops counting at 2^31 - 1",
+    ),
+    (
+        "tcpdump/LINKTYPE_IPV4_invalid.pcap",
+        "IPv6 in a file whose link type says IPv4: ours counts it as no IPv4",
+    ),
+    (
+        "tcpdump/ipv4_invalid_total_length_2.pcap",
+        "IPv4 total length below the header: theirs names no destination",
+    ),
+    ("tcpdump/icmpv6-length-zero.pcapng", ZERO_LENGTH),
+    ("tcpdump/ipv6-too-long-jumbo.pcap", ZERO_LENGTH),
+    ("tcpdump/ipv6_frag6_negative_len.pcap", ZERO_LENGTH),
+    ("zeek/cisco-fabric-path.pcap", ZERO_LENGTH),
+];
+const ZERO_LENGTH: &str = "IPv6 payload length zero: ours counts what the frame has, theirs the header alone";
 
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Equal,
     NotDecoded(String),
+    OtherOpinion(&'static str),
     Different(String),
 }
 
@@ -45,11 +64,16 @@ fn every_capture_of_the_corpus_is_counted_as_by_another_program() {
         match verdict {
             Verdict::Equal => {}
             Verdict::NotDecoded(account) => *not_decoded.entry(account).or_default() += 1,
+            Verdict::OtherOpinion(reason) => eprintln!("{file}: {reason}"),
             Verdict::Different(how) => different.push(format!("{file}: {how}")),
         }
     }
     let equal = verdicts.values().filter(|verdict| **verdict == Verdict::Equal).count();
-    eprintln!("{} captures: {equal} equal, not decoded {not_decoded:?}, {} different", captures.len(), different.len());
+    eprintln!(
+        "{} captures: {equal} equal, not decoded {not_decoded:?}, {} different",
+        captures.len(),
+        different.len()
+    );
     assert!(different.is_empty(), "{} captures differ:\n{}", different.len(), different.join("\n"));
 }
 
@@ -63,7 +87,10 @@ fn judge_all(folder: &Path, captures: &[Capture]) -> BTreeMap<String, Verdict> {
             scope.spawn(|| {
                 while let Some(capture) = captures.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let verdict = judge(folder, capture);
-                    verdicts.lock().expect("no judge panics with the lock").insert(capture.file.clone(), verdict);
+                    verdicts
+                        .lock()
+                        .expect("no judge panics with the lock")
+                        .insert(capture.file.clone(), verdict);
                 }
             });
         }
@@ -97,6 +124,10 @@ fn judge(folder: &Path, capture: &Capture) -> Verdict {
     if is_part(&ours, &theirs) && theirs.packets() - ours.packets() <= not_decoded {
         return Verdict::NotDecoded(account.to_owned());
     }
+    let named = OTHER_OPINIONS.iter().find(|(file, _)| capture.file.ends_with(file));
+    if let Some((_, reason)) = named {
+        return Verdict::OtherOpinion(reason);
+    }
     Verdict::Different(describe(&outcome, &ours, &theirs))
 }
 
@@ -129,7 +160,12 @@ fn describe(outcome: &Outcome, ours: &Conversations, theirs: &Conversations) -> 
         format!(
             "\n  {sign} {protocol} {source} {source_port} {destination} {destination_port}: \
              {}/{}/{} {}/{}/{}",
-            forward.packets, forward.frame_bytes, forward.bytes, reverse.packets, reverse.frame_bytes, reverse.bytes,
+            forward.packets,
+            forward.frame_bytes,
+            forward.bytes,
+            reverse.packets,
+            reverse.frame_bytes,
+            reverse.bytes,
         )
     };
     let mut text = format!("{}", outcome.summary.as_ref().expect("checked above")["ledger"]["accounted_by"]);

@@ -50,7 +50,9 @@ fn compressions(file: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_mix_in_every_kind_of_file_is_counted_to_the_byte() {
     for mix in Mix::ALL {
-        for (format, order) in Format::ALL.into_iter().flat_map(|format| ByteOrder::ALL.map(|order| (format, order))) {
+        for (format, order) in
+            Format::ALL.into_iter().flat_map(|format| ByteOrder::ALL.map(|order| (format, order)))
+        {
             let folder = Folder::create();
             let options = Options { mix, seed: 3, conversations: CONVERSATIONS };
             let (bytes, expected) = capture_bytes(options, format, order);
@@ -69,7 +71,11 @@ fn every_mix_in_every_kind_of_file_is_counted_to_the_byte() {
 /// A file is read in order, so who was seen first is known.
 fn assert_first_sender_is_source(outcome: &Outcome, expected: &Expected) {
     for record in &outcome.records {
-        assert!(expected.conversations.contains_key(&record.key), "the other side was first: {:?}", record.key);
+        assert!(
+            expected.conversations.contains_key(&record.key),
+            "the other side was first: {:?}",
+            record.key
+        );
     }
 }
 
@@ -105,8 +111,8 @@ fn json_on_standard_output_is_nothing_but_records() {
 /// What the frames of a damaged file that come before the damage have to give: the records of a file of just those.
 fn assert_like_whole_part(damaged: &Outcome, frames: &[pcap::CapturedFrame], kept: usize, what: &str) {
     let folder = Folder::create();
-    let mut writer =
-        Writer::new(Vec::new(), Format::PcapNanoseconds, ByteOrder::Little).expect("a vector takes every write");
+    let mut writer = Writer::new(Vec::new(), Format::PcapNanoseconds, ByteOrder::Little)
+        .expect("a vector takes every write");
     for frame in &frames[..kept] {
         writer.write(frame.time_ns.unwrap_or(0), &frame.bytes).expect("a vector takes every write");
     }
@@ -218,7 +224,8 @@ fn golden_captures_give_golden_records_to_the_byte() {
         if capture.extension().is_none_or(|ending| ending != "pcap") {
             continue;
         }
-        let expected = fs::read_to_string(capture.with_extension("jsonl")).expect("records beside the capture");
+        let expected =
+            fs::read_to_string(capture.with_extension("jsonl")).expect("records beside the capture");
         let outcome = run(text(&capture), None);
         outcome.assert_clean();
         assert_eq!(outcome.json, expected, "{}", capture.display());

@@ -1,15 +1,20 @@
 //! Conservation on a veth cable at low load: every frame sent is offered, accounted for, and in the record of
 //! its conversation. Needs root.
 
+use kflow::EndReason;
 use netns::VethOptions;
+use std::collections::BTreeMap;
 use std::path::Path;
-use system_tests::{Conversations, Folder, Outcome, Sensor, Signal, Wire, needs_root, run_offline};
-use traffic::mix::{Expected, Mix, Options, Traffic};
+use system_tests::{
+    Conversations, Folder, Outcome, Record, Sensor, Signal, Wire, needs_root, normalised, run_offline,
+};
+use traffic::mix::{Conversation, Expected, Mix, Options, Traffic};
 use traffic::pcap::{ByteOrder, Format, Writer};
 
 /// Deeper than any mix of this file has frames, so that even a worker that never runs loses none.
 const DEEP: [&str; 2] = ["--frames", "32768"];
 const CONVERSATIONS: u32 = 600;
+const TCP: u8 = 6;
 const TWO_QUEUES: VethOptions = VethOptions { queues: 2, mtu: 1500 };
 
 fn sensor<'a>(wire: &'a Wire, source: &str, arguments: &[&str]) -> Sensor<'a> {
@@ -72,8 +77,11 @@ fn every_frame_reaches_its_conversation_by_af_packet() {
         let sensor = sensor(&wire, "afpacket", &["--workers", workers]);
         let mut traffic = Traffic::new(Options { mix, seed: 7, conversations: CONVERSATIONS });
         // The kernel takes the outer tag off before packet sockets see a frame, and drops one that ends inside it.
-        let frames: Vec<_> =
-            traffic.by_ref().filter(|frame| frame.description != "VLAN tag cut").map(|frame| frame.bytes).collect();
+        let frames: Vec<_> = traffic
+            .by_ref()
+            .filter(|frame| frame.description != "VLAN tag cut")
+            .map(|frame| frame.bytes)
+            .collect();
         let sent = wire.send(&frames);
         assert_eq!(sent, frames.len() as u64, "every frame fits the wire");
         sensor.wait_for_offered(sent);
@@ -120,10 +128,24 @@ fn vlan_tags_are_in_the_records_of_both_sources() {
     assert_eq!(tags(&by_xdp), tags(&by_af_packet));
 }
 
-/// A conversation that was split would have a record for each of its directions.
+/// A conversation whose directions went to different workers would have a record for each of them.
 fn assert_one_record_a_conversation(outcome: &Outcome, expected: &Expected) {
     outcome.assert_conserves(expected);
-    assert_eq!(outcome.records.len(), expected.conversations.len(), "records:\n{}", outcome.stderr);
+    let mut records: BTreeMap<_, Vec<&Record>> = BTreeMap::new();
+    for record in &outcome.records {
+        let (key, _) = normalised(record.key, Conversation::default());
+        records.entry(key).or_default().push(record);
+    }
+    for (key, records) in records {
+        // Queues have no order between them: a SYN that comes behind the end of its own connection starts anew.
+        let is_restarted = key.protocol == TCP
+            && records.len() == 2
+            && records.iter().any(|record| record.end_reason == EndReason::EndOfFlow);
+        if records.len() > 1 {
+            eprintln!("DUP {records:#?}");
+        }
+        assert!(records.len() == 1 || is_restarted, "{} records of {key:?}: {records:#?}", records.len());
+    }
 }
 
 #[test]
@@ -209,7 +231,8 @@ fn filter_keeps_the_same_conversations_in_kernel_worker_and_file() {
         let arguments = ["--config", text(&config)];
         let (by_xdp, expected) = run(&wire, Mix::All, "xdp", &arguments);
         by_xdp.assert_clean();
-        let file = run_offline(&["--config", text(&config), "--pcap", text(&capture), "--metrics", "off"], None);
+        let file =
+            run_offline(&["--config", text(&config), "--pcap", text(&capture), "--metrics", "off"], None);
         file.assert_clean();
         let kept = file.conversations();
         by_xdp.conversations().assert_equal(&kept, &format!("XDP and file: {filter}"));

@@ -3,6 +3,7 @@
 use super::{Capture, CaptureCounts, CaptureRequest};
 use crate::{
     config::{CaptureConfig, Config, Steering, TimeSource},
+    interface::Promiscuous,
     program::{AttachMode, Program, ProgramRequest},
     source::xsk::{
         self, CopyMode, HugePages, QueueAddress, SocketHandle, XskConfig, XskSource, XskStatistics,
@@ -22,6 +23,8 @@ pub struct XdpCapture {
     program: Program,
     sockets: Vec<QueueSocket>,
     copy_mode: CopyMode,
+    /// Frames on a mirror port are addressed to others.
+    _promiscuous: Option<Promiscuous>,
 }
 
 #[derive(Debug)]
@@ -92,7 +95,12 @@ impl Capture for XdpCapture {
             );
         }
         let sources = ports.into_iter().map(|ports| XskSource::new(ports, jumbo_bytes, clock)).collect();
-        Ok((XdpCapture { program, sockets, copy_mode }, sources))
+        let promiscuous = capture
+            .promiscuous
+            .then(|| Promiscuous::enable(state.index))
+            .transpose()
+            .with_context(|| format!("set {} to promiscuous mode", interface.name()))?;
+        Ok((XdpCapture { program, sockets, copy_mode, _promiscuous: promiscuous }, sources))
     }
 
     fn detach(&mut self) {

@@ -177,11 +177,8 @@ pub fn decode(frame: &Frame<'_>) -> Result<Packet, NotFlow> {
 /// Asks for the headers of a frame: over a burst, the misses of all frames overlap.
 #[inline(always)]
 pub fn prefetch(frame: &Frame<'_>) {
-    // Headers of 54 bytes and more mostly reach into a second cache line.
-    for at in [0, 63] {
-        if let Some(byte) = frame.bytes.get(at) {
-            crate::prefetch::prefetch(byte);
-        }
+    if let Some(first) = frame.bytes.first() {
+        crate::prefetch::prefetch(first);
     }
 }
 

@@ -72,6 +72,15 @@ pub struct KernelCounts {
     pub dropped: u64,
 }
 
+/// Frames in the rings of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingLevels {
+    /// Free frames that wait for the kernel in the fill rings that the source owns.
+    pub fill: u32,
+    /// Received frames that wait for the worker.
+    pub receive: u32,
+}
+
 impl KernelCounts {
     pub fn add(&mut self, other: KernelCounts) {
         self.offered += other.offered;
@@ -90,9 +99,9 @@ pub trait Source {
     /// Sleeps until there may be something to receive, at most for `timeout`. Files are always ready.
     fn wait(&mut self, _timeout: Duration) {}
 
-    /// Frames that wait for the kernel in the fill rings of this source; zero where there are none.
-    fn fill_level(&self) -> u32 {
-        0
+    /// Frames in the rings of this source right now; zeros where there are none.
+    fn ring_levels(&self) -> RingLevels {
+        RingLevels::default()
     }
 
     /// What the kernel counted for this source since it was opened; zero where others keep that count.

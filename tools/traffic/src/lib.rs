@@ -1,12 +1,12 @@
 //! Traffic for tests, demos and benchmarks.
 //!
 //! ```text
-//! frame  one frame, built field by field, with right lengths and checksums
-//! mix    whole conversations from a seed, with the counters a sensor has to arrive at
-//! pcap   frames to and from capture files (pcap and pcapng, both byte orders)
-//! send   frames through a packet socket: each exactly once, at a stated rate
-//! blast  frames built inside the kernel: as fast as one core can
-//! sink   the end that counts what arrives
+//! frame     one frame, built field by field, with right lengths and checksums
+//! mix       whole conversations from a seed, with the counters a sensor has to arrive at
+//! pcap      frames to and from capture files (pcap and pcapng, both byte orders)
+//! send      frames through a packet socket: each exactly once, at a stated rate
+//! blast     frames built inside the kernel: as fast as one core can
+//! sink      the end that counts what arrives
 //! redirect  the end that hands what arrives to AF_XDP sockets
 //! ```
 //!

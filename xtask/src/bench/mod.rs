@@ -2,6 +2,7 @@
 //!
 //! A group is a benchmark of one crate, which prints its figures as a JSON array, or a module here.
 
+mod capture;
 mod peers;
 mod resources;
 
@@ -34,6 +35,8 @@ enum Group {
     Encode,
     /// Capture files to flows, beside other sensors on the same CPU.
     Peers,
+    /// Live frames to flows, beside a receiver that only takes them.
+    Capture,
 }
 
 /// One figure, and what it is compared with.
@@ -59,6 +62,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
             Group::Offline => cargo_bench("sensor-user", "offline")?,
             Group::Encode => cargo_bench("kflow", "encode")?,
             Group::Peers => peers::measure()?,
+            Group::Capture => capture::measure()?,
         });
     }
     print!("{}", table(&figures));

@@ -15,7 +15,7 @@ mod umem;
 pub use mapping::HugePages;
 pub use socket::{CopyMode, QueueAddress, SocketHandle, XskStatistics};
 
-use super::{BURST_FRAMES_MAX, Frame, LinkType, Received, Source, SourceError};
+use super::{BURST_FRAMES_MAX, Frame, LinkType, Received, RingLevels, Source, SourceError};
 use crate::clock::{Clock, Moment};
 use crossbeam_queue::ArrayQueue;
 use ring::{Consumer, Descriptor, Producer};
@@ -154,8 +154,11 @@ impl Source for XskSource {
         socket::wait(&self.handles, timeout.min(limit));
     }
 
-    fn fill_level(&self) -> u32 {
-        self.ports.iter().map(Port::fill_level).sum()
+    fn ring_levels(&self) -> RingLevels {
+        RingLevels {
+            fill: self.ports.iter().map(Port::fill_level).sum(),
+            receive: self.ports.iter().map(|port| port.rx.level()).sum(),
+        }
     }
 }
 

@@ -2,14 +2,18 @@
 //!
 //! Layout (linux/if_xdp.h, `struct xdp_mmap_offsets`): a producer index, a consumer index, a flags word and a
 //! power-of-two array of entries, at offsets that the kernel names. One side publishes its index with release
-//! order, the other reads it with acquire order; nothing else is shared. The tests put rings over
-//! ordinary memory, so that all of this runs without a kernel and under Miri.
+//! order, the other reads it with acquire order; nothing else is shared. [`Consumer`] and [`Producer`]
+//! know the protocol, [`SharedRing`] the memory; the tests put the same protocol over other memory, where loom tries
+//! every interleaving.
 #![expect(unsafe_code, reason = "rings live in memory shared with the kernel")]
 
 use super::mapping::Mapping;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    marker::PhantomData,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// Byte offsets of a ring's parts from the start of its memory.
@@ -20,59 +24,6 @@ pub struct RingOffsets {
     pub flags: usize,
     pub entries: usize,
 }
-
-/// What keeps a ring's memory alive.
-#[derive(Clone, Debug)]
-pub enum RingMemory {
-    Mapped(Arc<Mapping>),
-    /// Ordinary memory.
-    #[cfg(test)]
-    Plain(Arc<PlainMemory>),
-}
-
-/// Zeroed, 8-byte aligned memory.
-#[cfg(test)]
-#[derive(Debug)]
-pub struct PlainMemory(Box<[std::cell::UnsafeCell<u64>]>);
-
-// SAFETY: rings access it through atomics and the index protocol alone.
-#[cfg(test)]
-unsafe impl Sync for PlainMemory {}
-
-#[cfg(test)]
-impl PlainMemory {
-    pub fn new(bytes: usize) -> PlainMemory {
-        PlainMemory((0..bytes.div_ceil(8)).map(|_| std::cell::UnsafeCell::new(0)).collect())
-    }
-}
-
-impl RingMemory {
-    fn base(&self) -> *mut u8 {
-        match self {
-            RingMemory::Mapped(mapping) => mapping.base(),
-            #[cfg(test)]
-            RingMemory::Plain(plain) => plain.0.as_ptr().cast_mut().cast(),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            RingMemory::Mapped(mapping) => mapping.len(),
-            #[cfg(test)]
-            RingMemory::Plain(plain) => plain.0.len() * 8,
-        }
-    }
-}
-
-/// Types that may lie in a ring: any bits are a value, no padding.
-///
-/// # Safety
-/// As above.
-pub unsafe trait Entry: Copy {}
-// SAFETY: an integer.
-unsafe impl Entry for u64 {}
-// SAFETY: three integers of 8, 4 and 4 bytes, no padding.
-unsafe impl Entry for Descriptor {}
 
 /// `struct xdp_desc` of linux/if_xdp.h.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,47 +37,69 @@ pub struct Descriptor {
 
 const _: () = assert!(size_of::<Descriptor>() == 16);
 
-/// Both ends look alike: raw places in memory that `memory` keeps alive.
+/// Types that may lie in a ring.
+///
+/// # Safety
+/// Any bits are a value, and there is no padding.
+pub unsafe trait Entry: Copy {}
+// SAFETY: an integer.
+unsafe impl Entry for u64 {}
+// SAFETY: three integers of 8, 4 and 4 bytes, no padding.
+unsafe impl Entry for Descriptor {}
+
+/// The memory that both ends of a ring see. Indices count on and wrap; entries are addressed modulo the size.
+pub trait RingMemory<T> {
+    /// Entries, a power of two.
+    fn capacity(&self) -> u32;
+    fn load_producer(&self, ordering: Ordering) -> u32;
+    fn store_producer(&self, index: u32);
+    fn load_consumer(&self, ordering: Ordering) -> u32;
+    fn store_consumer(&self, index: u32);
+    fn read(&self, index: u32) -> T;
+    fn write(&mut self, index: u32, entry: T);
+}
+
+/// A ring in memory that the kernel mapped.
 #[derive(Debug)]
-struct Ring<T> {
+pub struct SharedRing<T> {
     producer: *const AtomicU32,
     consumer: *const AtomicU32,
     flags: *const AtomicU32,
     entries: *mut T,
     mask: u32,
-    _memory: RingMemory,
+    _mapping: Arc<Mapping>,
 }
 
 // SAFETY: the pointers stay valid wherever the ring is moved, and one end is owned by one thread at a time.
-unsafe impl<T: Entry> Send for Ring<T> {}
+unsafe impl<T: Entry> Send for SharedRing<T> {}
 
-impl<T: Entry> Ring<T> {
-    fn new(memory: RingMemory, offsets: RingOffsets, entries_len: u32) -> Ring<T> {
+impl<T: Entry> SharedRing<T> {
+    pub fn new(mapping: Arc<Mapping>, offsets: RingOffsets, entries_len: u32) -> SharedRing<T> {
         assert!(entries_len.is_power_of_two(), "ring sizes are powers of two");
         let end = offsets.entries + entries_len as usize * size_of::<T>();
-        assert!(end <= memory.len(), "the kernel mapped the whole ring");
+        assert!(end <= mapping.len(), "the kernel mapped the whole ring");
         let words = [offsets.producer, offsets.consumer, offsets.flags];
         assert!(
-            words.iter().all(|at| at + 4 <= memory.len() && at % 4 == 0),
+            words.iter().all(|at| at + 4 <= mapping.len() && at % 4 == 0),
             "index words lie in the mapping"
         );
         assert!(offsets.entries.is_multiple_of(align_of::<T>()), "entries are aligned");
-        let base = memory.base();
+        let base = mapping.base();
         // SAFETY: all four offsets, with the length of what lies there, were checked against the mapping.
         unsafe {
-            Ring {
+            SharedRing {
                 producer: base.add(offsets.producer).cast(),
                 consumer: base.add(offsets.consumer).cast(),
                 flags: base.add(offsets.flags).cast(),
                 entries: base.add(offsets.entries).cast(),
                 mask: entries_len - 1,
-                _memory: memory,
+                _mapping: mapping,
             }
         }
     }
 
     fn producer(&self) -> &AtomicU32 {
-        // SAFETY: in bounds and aligned (checked in `new`), alive as long as `_memory`.
+        // SAFETY: in bounds and aligned (checked in `new`), alive as long as `_mapping`.
         unsafe { &*self.producer }
     }
 
@@ -138,6 +111,33 @@ impl<T: Entry> Ring<T> {
     fn flags(&self) -> &AtomicU32 {
         // SAFETY: as for `producer`.
         unsafe { &*self.flags }
+    }
+}
+
+impl<T: Entry> RingMemory<T> for SharedRing<T> {
+    #[inline(always)]
+    fn capacity(&self) -> u32 {
+        self.mask + 1
+    }
+
+    #[inline(always)]
+    fn load_producer(&self, ordering: Ordering) -> u32 {
+        self.producer().load(ordering)
+    }
+
+    #[inline(always)]
+    fn store_producer(&self, index: u32) {
+        self.producer().store(index, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn load_consumer(&self, ordering: Ordering) -> u32 {
+        self.consumer().load(ordering)
+    }
+
+    #[inline(always)]
+    fn store_consumer(&self, index: u32) {
+        self.consumer().store(index, Ordering::Release);
     }
 
     #[inline(always)]
@@ -155,26 +155,26 @@ impl<T: Entry> Ring<T> {
 
 /// The end that takes entries out: the receive ring.
 #[derive(Debug)]
-pub struct Consumer<T> {
-    ring: Ring<T>,
+pub struct Consumer<T, M = SharedRing<T>> {
+    memory: M,
     /// Our own index, as published last.
     consumed: u32,
     /// The producer's index, as read last.
     produced: u32,
+    entry: PhantomData<T>,
 }
 
-impl<T: Entry> Consumer<T> {
-    pub fn new(memory: RingMemory, offsets: RingOffsets, entries_len: u32) -> Consumer<T> {
-        let ring = Ring::new(memory, offsets, entries_len);
-        let consumed = ring.consumer().load(Ordering::Relaxed);
-        Consumer { ring, consumed, produced: consumed }
+impl<T, M: RingMemory<T>> Consumer<T, M> {
+    pub fn new(memory: M) -> Consumer<T, M> {
+        let consumed = memory.load_consumer(Ordering::Relaxed);
+        Consumer { memory, consumed, produced: consumed, entry: PhantomData }
     }
 
     /// Entries waiting. Asks the producer only when the last answer is used up.
     #[inline(always)]
     pub fn available(&mut self) -> u32 {
         if self.produced == self.consumed {
-            self.produced = self.ring.producer().load(Ordering::Acquire);
+            self.produced = self.memory.load_producer(Ordering::Acquire);
         }
         self.produced.wrapping_sub(self.consumed)
     }
@@ -183,7 +183,7 @@ impl<T: Entry> Consumer<T> {
     #[inline(always)]
     pub fn peek(&self, ahead: u32) -> T {
         debug_assert!(ahead < self.produced.wrapping_sub(self.consumed));
-        self.ring.read(self.consumed.wrapping_add(ahead))
+        self.memory.read(self.consumed.wrapping_add(ahead))
     }
 
     /// Gives the room of the next `count` entries back to the producer.
@@ -191,39 +191,44 @@ impl<T: Entry> Consumer<T> {
     pub fn release(&mut self, count: u32) {
         debug_assert!(count <= self.produced.wrapping_sub(self.consumed));
         self.consumed = self.consumed.wrapping_add(count);
-        self.ring.consumer().store(self.consumed, Ordering::Release);
+        self.memory.store_consumer(self.consumed);
+    }
+
+    /// Entries that the producer has put in and nobody has taken.
+    pub fn level(&self) -> u32 {
+        self.memory.load_producer(Ordering::Relaxed).wrapping_sub(self.consumed)
     }
 }
 
 /// The end that puts entries in: the fill ring.
 #[derive(Debug)]
-pub struct Producer<T> {
-    ring: Ring<T>,
+pub struct Producer<T, M = SharedRing<T>> {
+    memory: M,
     /// Our own index, published by [`Producer::submit`].
     written: u32,
     /// The consumer's index, as read last.
     consumed: u32,
+    entry: PhantomData<T>,
 }
 
-impl<T: Entry> Producer<T> {
-    pub fn new(memory: RingMemory, offsets: RingOffsets, entries_len: u32) -> Producer<T> {
-        let ring = Ring::new(memory, offsets, entries_len);
-        let written = ring.producer().load(Ordering::Relaxed);
-        let consumed = ring.consumer().load(Ordering::Relaxed);
-        Producer { ring, written, consumed }
+impl<T, M: RingMemory<T>> Producer<T, M> {
+    pub fn new(memory: M) -> Producer<T, M> {
+        let written = memory.load_producer(Ordering::Relaxed);
+        let consumed = memory.load_consumer(Ordering::Relaxed);
+        Producer { memory, written, consumed, entry: PhantomData }
     }
 
     /// Writes one entry, not yet visible to the consumer; gives it back when the ring is full.
     #[inline(always)]
     pub fn write(&mut self, entry: T) -> Result<(), T> {
-        let capacity = self.ring.mask + 1;
+        let capacity = self.memory.capacity();
         if self.written.wrapping_sub(self.consumed) == capacity {
-            self.consumed = self.ring.consumer().load(Ordering::Acquire);
+            self.consumed = self.memory.load_consumer(Ordering::Acquire);
             if self.written.wrapping_sub(self.consumed) == capacity {
                 return Err(entry);
             }
         }
-        self.ring.write(self.written, entry);
+        self.memory.write(self.written, entry);
         self.written = self.written.wrapping_add(1);
         Ok(())
     }
@@ -231,91 +236,136 @@ impl<T: Entry> Producer<T> {
     /// Makes all written entries visible.
     #[inline(always)]
     pub fn submit(&mut self) {
-        self.ring.producer().store(self.written, Ordering::Release);
-    }
-
-    /// The consumer sleeps and wants a system call (`XDP_RING_NEED_WAKEUP`).
-    pub fn needs_wakeup(&self) -> bool {
-        self.ring.flags().load(Ordering::Relaxed) & 1 != 0
+        self.memory.store_producer(self.written);
     }
 
     /// Entries that the consumer has not taken yet.
     pub fn level(&self) -> u32 {
-        self.written.wrapping_sub(self.ring.consumer().load(Ordering::Relaxed))
+        self.written.wrapping_sub(self.memory.load_consumer(Ordering::Relaxed))
+    }
+}
+
+impl<T: Entry> Producer<T> {
+    /// The kernel sleeps and wants a system call (`XDP_RING_NEED_WAKEUP`).
+    pub fn needs_wakeup(&self) -> bool {
+        self.memory.flags().load(Ordering::Relaxed) & 1 != 0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use loom::{cell::UnsafeCell, sync::atomic, thread};
 
-    const OFFSETS: RingOffsets = RingOffsets { producer: 0, consumer: 64, flags: 128, entries: 192 };
-
-    fn ring_pair<T: Entry>(entries: u32, start: u32) -> (Producer<T>, Consumer<T>) {
-        let bytes = OFFSETS.entries + entries as usize * size_of::<T>();
-        let memory = RingMemory::Plain(Arc::new(PlainMemory::new(bytes)));
-        let ring: Ring<T> = Ring::new(memory.clone(), OFFSETS, entries);
-        ring.producer().store(start, Ordering::Relaxed);
-        ring.consumer().store(start, Ordering::Relaxed);
-        (Producer::new(memory.clone(), OFFSETS, entries), Consumer::new(memory, OFFSETS, entries))
+    /// A ring whose every access loom watches: a data race on an entry is a failure, whatever the interleaving.
+    struct WatchedRing {
+        producer: atomic::AtomicU32,
+        consumer: atomic::AtomicU32,
+        entries: Vec<UnsafeCell<u64>>,
     }
 
-    #[test]
-    fn entries_arrive_in_order_across_the_wrap_of_the_index() {
-        let (mut producer, mut consumer) = ring_pair::<u64>(8, u32::MAX - 3);
-        let mut expected = 0;
-        for round in 0..10u64 {
-            for n in 0..7 {
-                producer.write(round * 7 + n).expect("room for seven");
-            }
-            assert_eq!(consumer.available(), 0, "nothing is visible before submit");
-            producer.submit();
-            assert_eq!(consumer.available(), 7);
-            for ahead in 0..7 {
-                assert_eq!(consumer.peek(ahead), expected);
-                expected += 1;
-            }
-            consumer.release(7);
+    // SAFETY: what the tests are there to show; loom panics on an access that is not ordered.
+    unsafe impl Sync for WatchedRing {}
+    // SAFETY: plain data.
+    unsafe impl Send for WatchedRing {}
+
+    impl WatchedRing {
+        fn starting_at(index: u32, capacity: usize) -> loom::sync::Arc<WatchedRing> {
+            loom::sync::Arc::new(WatchedRing {
+                producer: atomic::AtomicU32::new(index),
+                consumer: atomic::AtomicU32::new(index),
+                entries: (0..capacity).map(|_| UnsafeCell::new(0)).collect(),
+            })
+        }
+
+        fn entry(&self, index: u32) -> &UnsafeCell<u64> {
+            &self.entries[index as usize % self.entries.len()]
+        }
+    }
+
+    impl RingMemory<u64> for loom::sync::Arc<WatchedRing> {
+        fn capacity(&self) -> u32 {
+            self.entries.len() as u32
+        }
+
+        fn load_producer(&self, ordering: Ordering) -> u32 {
+            self.producer.load(ordering)
+        }
+
+        fn store_producer(&self, index: u32) {
+            self.producer.store(index, Ordering::Release);
+        }
+
+        fn load_consumer(&self, ordering: Ordering) -> u32 {
+            self.consumer.load(ordering)
+        }
+
+        fn store_consumer(&self, index: u32) {
+            self.consumer.store(index, Ordering::Release);
+        }
+
+        fn read(&self, index: u32) -> u64 {
+            // SAFETY: loom checks that no write is concurrent.
+            self.entry(index).with(|entry| unsafe { *entry })
+        }
+
+        fn write(&mut self, index: u32, value: u64) {
+            // SAFETY: loom checks that no other access is concurrent.
+            self.entry(index).with_mut(|entry| unsafe { *entry = value });
         }
     }
 
     #[test]
-    fn full_ring_gives_the_entry_back() {
-        let (mut producer, mut consumer) = ring_pair::<u64>(4, 0);
-        for n in 0..4 {
-            producer.write(n).expect("room for four");
-        }
-        assert_eq!(producer.write(4), Err(4));
-        producer.submit();
-        assert_eq!((consumer.available(), producer.level()), (4, 4));
-        consumer.release(1);
-        assert_eq!(producer.write(4), Ok(()));
-    }
-
-    #[test]
-    fn two_threads_pass_every_entry_once() {
-        const COUNT: u64 = if cfg!(miri) { 200 } else { 200_000 };
-        let (mut producer, mut consumer) = ring_pair::<Descriptor>(16, u32::MAX - 5);
-        let writer = std::thread::spawn(move || {
-            for n in 0..COUNT {
-                let entry = Descriptor { address: n, length: n as u32, options: 0 };
-                while producer.write(entry).is_err() {
-                    std::thread::yield_now();
+    fn every_interleaving_passes_every_entry_once_and_in_order() {
+        const COUNT: u64 = 3;
+        // Bugs of two threads show within few preemptions; unbounded, the waiting loops make it hours.
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            // Two entries for three values, across the wrap of the index.
+            let ring = WatchedRing::starting_at(u32::MAX - 1, 2);
+            let mut producer = Producer::new(ring.clone());
+            let mut consumer = Consumer::new(ring);
+            let writer = thread::spawn(move || {
+                for value in 0..COUNT {
+                    while producer.write(value).is_err() {
+                        thread::yield_now();
+                    }
+                    producer.submit();
                 }
-                producer.submit();
+            });
+            let mut next = 0;
+            while next < COUNT {
+                let available = consumer.available();
+                for ahead in 0..available {
+                    assert_eq!(consumer.peek(ahead), next);
+                    next += 1;
+                }
+                consumer.release(available);
+                if available == 0 {
+                    thread::yield_now();
+                }
             }
+            writer.join().expect("the writer ends");
         });
-        let mut next = 0;
-        while next < COUNT {
-            let available = consumer.available();
-            for ahead in 0..available {
-                let entry = consumer.peek(ahead);
-                assert_eq!((entry.address, entry.length), (next, next as u32));
-                next += 1;
+    }
+
+    #[test]
+    fn entries_are_invisible_before_submit_and_a_full_ring_gives_them_back() {
+        loom::model(|| {
+            let ring = WatchedRing::starting_at(u32::MAX, 4);
+            let mut producer = Producer::new(ring.clone());
+            let mut consumer = Consumer::new(ring);
+            for value in 0..4 {
+                producer.write(value).expect("room for four");
             }
-            consumer.release(available);
-            std::thread::yield_now();
-        }
-        writer.join().expect("the writer ends");
+            assert_eq!(consumer.available(), 0);
+            assert_eq!(producer.write(4), Err(4));
+            producer.submit();
+            assert_eq!((consumer.available(), consumer.level(), producer.level()), (4, 4, 4));
+            consumer.release(1);
+            assert_eq!(producer.write(4), Ok(()));
+            assert_eq!(consumer.peek(0), 1);
+        });
     }
 }

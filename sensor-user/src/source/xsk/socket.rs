@@ -3,7 +3,7 @@
 
 use super::{
     mapping::Mapping,
-    ring::{Consumer, Descriptor, Producer, RingMemory, RingOffsets},
+    ring::{Consumer, Descriptor, Producer, RingOffsets, SharedRing},
     umem::Umem,
 };
 use std::{
@@ -198,8 +198,8 @@ pub fn open_owner(
     let rx = receive_ring(&handle, entries)?;
     let offsets = ring_offsets(&handle)?;
     let bytes = offsets.fill.entries + fill_entries as usize * size_of::<u64>();
-    let memory = RingMemory::Mapped(Arc::new(Mapping::of_ring(handle.0.as_fd(), bytes, PGOFF_FILL_RING)?));
-    let mut fill = Producer::new(memory, offsets.fill, fill_entries);
+    let mapping = Arc::new(Mapping::of_ring(handle.0.as_fd(), bytes, PGOFF_FILL_RING)?);
+    let mut fill = Producer::new(SharedRing::new(mapping, offsets.fill, fill_entries));
     for frame in umem.all_frames() {
         fill.write(frame.0).expect("the fill ring holds every frame of the UMEM");
     }
@@ -264,8 +264,8 @@ fn receive_ring(handle: &SocketHandle, entries: u32) -> io::Result<Consumer<Desc
     handle.set_option(libc::SOL_XDP, libc::XDP_RX_RING, &entries)?;
     let offsets = ring_offsets(handle)?.rx;
     let bytes = offsets.entries + entries as usize * size_of::<Descriptor>();
-    let memory = RingMemory::Mapped(Arc::new(Mapping::of_ring(handle.0.as_fd(), bytes, PGOFF_RX_RING)?));
-    Ok(Consumer::new(memory, offsets, entries))
+    let mapping = Arc::new(Mapping::of_ring(handle.0.as_fd(), bytes, PGOFF_RX_RING)?);
+    Ok(Consumer::new(SharedRing::new(mapping, offsets, entries)))
 }
 
 fn bind_to(handle: &SocketHandle, address: QueueAddress, flags: u16, shared_fd: u32) -> io::Result<()> {
