@@ -146,7 +146,7 @@ impl Flags {
         match self.metrics.as_deref() {
             // A file is over before anybody scrapes it.
             None if config.capture.pcap.is_some() && self.config_path.is_none() => {
-                config.metrics.enabled = false
+                config.metrics.enabled = false;
             }
             None => {}
             Some("off") => config.metrics.enabled = false,

@@ -51,12 +51,12 @@ fn write_summary(summary: &Summary, path: &Path) -> Result<()> {
 
 fn print_effective(config: &Config) -> Result<()> {
     let text = toml::to_string(config).context("print the config")?;
-    let ring_bytes = sensor::ring_bytes(config).context("ask for the receive queues")?;
+    let memory = sensor::predicted_memory(config).context("ask for the receive queues")?;
     let mut output = io::stdout().lock();
     writeln!(output, "# The effective configuration.\n{text}")?;
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let all = mebibytes(sensor::predicted_bytes(config, ring_bytes));
-    writeln!(output, "# Memory: {all:.1} MiB, of which capture rings {:.1} MiB.", mebibytes(ring_bytes))?;
+    let (all, rings) = (mebibytes(memory.bytes), mebibytes(memory.ring_bytes));
+    writeln!(output, "# Memory: {all:.1} MiB, of which capture rings {rings:.1} MiB.")?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 use system_tests::{Metrics, Sensor, Wire, blast_options, body, is_installed, machine, needs_root};
 use traffic::blast::Options;
+use traffic::mix::Mix;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0";
 
@@ -47,14 +48,42 @@ fn every_scrape_under_load_parses_and_adds_up() {
     assert_eq!(outcome.ledger("offered"), outcome.ledger("accounted") + outcome.ledger("dropped"));
 }
 
-/// While frames are under way, what is neither accounted for nor dropped is in flight.
+#[test]
+fn scrapes_of_an_af_packet_sensor_add_up_too() {
+    if !needs_root("scraping") {
+        return;
+    }
+    let _machine = machine();
+    let wire = Wire::lay(VethOptions::default());
+    let sensor = Sensor::capture(&wire, &["--source", "afpacket"]);
+    let sent = thread::scope(|scope| {
+        let send = scope.spawn(|| wire.send_mix(Mix::Udp, 1, 5000).packets());
+        while !send.is_finished() {
+            assert_parts_add_up(&sensor.metrics());
+        }
+        send.join().expect("the generator runs")
+    });
+    sensor.wait_for_offered(sent);
+    assert_eq!(sensor.metrics().sum("sensor_ledger_offered_frames_total"), sent as f64);
+    sensor.stop().assert_clean();
+}
+
 fn assert_adds_up(metrics: &Metrics) {
+    assert_parts_add_up(metrics);
+    let by_program = metrics.sum("sensor_kernel_frames_total");
+    assert_eq!(
+        metrics.sum("sensor_ledger_offered_frames_total"),
+        by_program,
+        "offered is what the program saw"
+    );
+}
+
+/// While frames are under way, what is neither accounted for nor dropped is in flight.
+fn assert_parts_add_up(metrics: &Metrics) {
     let sum = |name: &str| metrics.sum(&format!("sensor_ledger_{name}"));
     let offered = sum("offered_frames_total");
     let parts = sum("accounted_frames_total") + sum("dropped_frames_total") + sum("in_flight_frames");
     assert_eq!(offered, parts, "offered = accounted + dropped + in flight");
-    let by_program = metrics.sum("sensor_kernel_frames_total");
-    assert_eq!(offered, by_program, "offered is what the program saw");
 }
 
 /// What the people who define the format say of it.

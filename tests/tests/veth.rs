@@ -154,15 +154,16 @@ fn two_workers_on_two_queues_split_no_conversation() {
         return;
     }
     let wire = Wire::lay(TWO_QUEUES);
-    let sensor = sensor(&wire, "xdp", &["--workers", "2"]);
-    let expected = wire.send_mix(Mix::All, 11, CONVERSATIONS);
-    sensor.wait_for_offered(expected.packets() + expected.not_flow);
-    let metrics = sensor.metrics();
-    let outcome = sensor.stop();
-    assert_one_record_a_conversation(&outcome, &expected);
-    for worker in ["0", "1"] {
-        let frames = metrics.value(&format!("sensor_worker_frames_total{{worker=\"{worker}\"}}"));
-        assert!(frames > Some(0.0), "worker {worker} had nothing to do");
+    for mix in [Mix::All, Mix::Fragments] {
+        let sensor = sensor(&wire, "xdp", &["--workers", "2"]);
+        let expected = wire.send_mix(mix, 11, CONVERSATIONS);
+        sensor.wait_for_offered(expected.packets() + expected.not_flow);
+        let metrics = sensor.metrics();
+        assert_one_record_a_conversation(&sensor.stop(), &expected);
+        for worker in ["0", "1"] {
+            let frames = metrics.value(&format!("sensor_worker_frames_total{{worker=\"{worker}\"}}"));
+            assert!(frames > Some(0.0), "worker {worker} had nothing to do");
+        }
     }
 }
 

@@ -47,7 +47,7 @@ const ROUND_SECONDS: f64 = 1.0;
 /// Share of the bare receiver's rate that the sensor shall reach.
 const GOAL: f64 = 0.8;
 
-const SEARCH_STEPS: usize = 7;
+const SEARCH_STEPS: usize = 6;
 const SEARCH_SECONDS: f64 = 0.7;
 /// A rate is lossless if one of so many runs is: that the machine takes the CPU away now and then is not the
 /// receiver's fault.
