@@ -7,8 +7,7 @@ const ETHERNET_BYTES: usize = 14;
 const VLAN_TAG_BYTES: usize = 4;
 const VLAN_TAGS_MAX: usize = 2;
 const IPV6_BYTES: usize = 40;
-/// What must be left of a packet for its ports to be its own and not padding. Shorter ones are odd whatever their
-/// protocol, and left to userspace.
+/// Source and destination port.
 const PORTS_BYTES: usize = 4;
 /// Hop-by-hop, routing, destination options (twice), fragment and one to spare (RFC 8200 §4.1).
 const EXTENSION_HEADERS_MAX: usize = 6;
@@ -109,11 +108,13 @@ fn ipv4(packet: &Packet, at: usize, key: Option<HashKey>) -> Option<Packed> {
     // The first fragment has ports, later ones (offset above zero) have not.
     let is_later_fragment = fragment & 0x1fff != 0;
     let total_length = usize::from(packet.read::<u16>(at + 2)?);
-    // Zero is left to the card by segmentation offload.
-    if total_length != 0 && total_length < header_bytes + PORTS_BYTES {
-        return None;
-    }
-    let ports = if is_later_fragment { Some((0, 0)) } else { ports(packet, at + header_bytes, protocol) };
+    let ports = if is_later_fragment {
+        Some((0, 0))
+    } else {
+        // Zero is left to the card by segmentation offload.
+        let end = if total_length == 0 { usize::MAX } else { at + total_length };
+        ports(packet, at + header_bytes, end, protocol)
+    };
     let (source_port, destination_port) = ports?;
     let class = match protocol {
         _ if fragment & 0x3fff != 0 => Class::Ipv4Fragment,
@@ -168,10 +169,12 @@ fn ipv6(packet: &Packet, at: usize, key: Option<HashKey>) -> Option<Packed> {
         return None;
     }
     let payload_length = usize::from(packet.read::<u16>(at + 4)?);
-    if payload_length != 0 && at + IPV6_BYTES + payload_length < offset + PORTS_BYTES {
-        return None;
-    }
-    let ports = if is_later_fragment { Some((0, 0)) } else { ports(packet, offset, protocol) };
+    let ports = if is_later_fragment {
+        Some((0, 0))
+    } else {
+        let end = if payload_length == 0 { usize::MAX } else { at + IPV6_BYTES + payload_length };
+        ports(packet, offset, end, protocol)
+    };
     let (source_port, destination_port) = ports?;
     let class = match protocol {
         _ if is_fragment => Class::Ipv6Fragment,
@@ -193,11 +196,15 @@ fn ipv6(packet: &Packet, at: usize, key: Option<HashKey>) -> Option<Packed> {
     Some(Packed { class, hash, addresses, protocol, source_port, destination_port })
 }
 
-/// Source and destination port; zeros for protocols without, `None` when they are cut off.
+/// Source and destination port; zeros for protocols without, `None` when the packet ends before them (what follows
+/// is padding) or the frame does.
 #[inline(always)]
-fn ports(packet: &Packet, at: usize, protocol: u8) -> Option<(u16, u16)> {
+fn ports(packet: &Packet, at: usize, end: usize, protocol: u8) -> Option<(u16, u16)> {
     if !matches!(protocol, TCP | UDP | SCTP) {
         return Some((0, 0));
+    }
+    if at + PORTS_BYTES > end {
+        return None;
     }
     let ports = packet.read::<u32>(at)?;
     Some(((ports >> 16) as u16, ports as u16))

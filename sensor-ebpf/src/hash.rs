@@ -53,7 +53,9 @@ pub const fn worker_of(hash: u64, workers: u32) -> u32 {
 const fn endpoint_v4(key: HashKey, (address, port): (u32, u16)) -> u64 {
     let mut x = ((((address as u64) << 16) | port as u64) ^ key.endpoint).wrapping_mul(C1);
     x ^= x >> 32;
-    x.wrapping_mul(C2)
+    x = x.wrapping_mul(C2);
+    // Else the sum of two ends would be nearly the same wherever their addresses add up to the same.
+    x ^ (x >> 32)
 }
 
 #[inline(always)]
@@ -62,7 +64,8 @@ const fn endpoint_v6(key: HashKey, (upper, lower, port): (u64, u64, u16)) -> u64
     x ^= x >> 32;
     x = (x ^ lower).wrapping_mul(C2);
     x ^= x >> 29;
-    (x ^ port as u64).wrapping_mul(C3)
+    x = (x ^ port as u64).wrapping_mul(C3);
+    x ^ (x >> 32)
 }
 
 #[inline(always)]
@@ -103,11 +106,15 @@ mod tests {
 
     #[test]
     fn sums_that_stay_constant_do_not_collide() {
-        let mut hashes = HashSet::new();
+        let (mut hashes_v4, mut hashes_v6) = (HashSet::new(), HashSet::new());
         for n in 0..100_000u32 {
-            hashes.insert(flow_v4(KEY, (0x0a00_0000 + n, 53), (0x0b00_0000 - n, 53), 17) as u32);
+            let (near, far) = (0x0a00_0000 + n, 0x0b00_0000 - n);
+            hashes_v4.insert(flow_v4(KEY, (near, 53), (far, 53), 17) as u32);
+            let (near, far) = (u64::from(near), u64::from(far));
+            hashes_v6.insert(flow_v6(KEY, (near, 7, 53), (far, 7, 53), 17) as u32);
         }
-        assert!(hashes.len() > 99_980, "{} distinct", hashes.len());
+        assert!(hashes_v4.len() > 99_980, "{} distinct", hashes_v4.len());
+        assert!(hashes_v6.len() > 99_980, "{} distinct", hashes_v6.len());
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub struct Settings {
 
 impl Settings {
     /// Whether the program hashes and stamps. Where one worker takes all flows of a queue and keeps the time, it
-    /// has nothing to tell, and hashing costs the worker less: no further cache line goes from core to core.
+    /// has nothing to tell: the worker hashes for itself.
     #[inline(always)]
     pub const fn is_hashed(&self) -> bool {
         self.sockets_per_queue > 1 || self.sample_rate > 1 || self.flags & settings_flags::STAMP_TIME != 0

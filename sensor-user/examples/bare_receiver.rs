@@ -7,7 +7,7 @@ use std::fs;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
@@ -54,10 +54,10 @@ fn main() -> anyhow::Result<()> {
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).context("catch signals")?;
     }
-    let deadline =
-        arguments.seconds.map(Duration::try_from_secs_f64).transpose()?.map(|time| Instant::now() + time);
-    let stopped =
-        || stop.load(Ordering::Relaxed) || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    let clock = Clock::start();
+    let time = arguments.seconds.map(Duration::try_from_secs_f64).transpose()?;
+    let deadline = time.map(|time| clock.now().plus(time));
+    let stopped = || stop.load(Ordering::Relaxed) || deadline.is_some_and(|deadline| clock.now() >= deadline);
     if arguments.afpacket { by_afpacket(&arguments, stopped) } else { by_xdp(&arguments, stopped) }
 }
 

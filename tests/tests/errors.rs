@@ -4,7 +4,8 @@
 use netns::{Namespace, VethOptions};
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use system_tests::{Folder, Sensor, TAP, Wire, machine, needs_root, sensor_program};
 use traffic::sink::{Sink, Verdict};
@@ -138,13 +139,15 @@ fn sensor_without_privilege_says_which_it_needs() {
     if !needs_root("giving up privileges") {
         return;
     }
+    let folder = Folder::create();
+    let program = readable_program(&folder);
     let wire = Wire::lay(VethOptions::default());
     for (source, says) in
         [("xdp", ["no privilege", "CAP_BPF"]), ("afpacket", ["needs the capability", "CAP_NET_RAW"])]
     {
         // `ip netns exec` itself needs root; the sensor does not get it.
         let mut command = wire.far.command("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(readable_program().1);
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
         let complaint =
             failing(command, &["run", "--interface", TAP, "--source", source, "--metrics", "off"]);
         assert_says(&complaint, &says);
@@ -152,18 +155,13 @@ fn sensor_without_privilege_says_which_it_needs() {
 }
 
 /// A copy of the sensor where everybody may run it; the build folder may be root's own.
-fn readable_program() -> (&'static Folder, std::path::PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
-    static FOLDER: std::sync::OnceLock<Folder> = std::sync::OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = Folder::create();
-        fs::copy(sensor_program(), folder.file("sensor")).expect("the sensor can be copied");
-        for path in [folder.path().to_owned(), folder.file("sensor")] {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the test's own files");
-        }
-        folder
-    });
-    (folder, folder.file("sensor"))
+fn readable_program(folder: &Folder) -> PathBuf {
+    let program = folder.file("sensor");
+    fs::copy(sensor_program(), &program).expect("the sensor can be copied");
+    for path in [folder.path(), &program] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the test's own files");
+    }
+    program
 }
 
 #[test]

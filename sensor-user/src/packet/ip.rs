@@ -9,6 +9,8 @@ use kflow::IcmpKind;
 
 const IPV4_HEADER_BYTES: usize = 20;
 const IPV6_HEADER_BYTES: usize = 40;
+/// Ethernet pads shorter frames to this length (IEEE 802.3, without frame check sequence).
+const PADDED_FRAME_BYTES: u32 = 60;
 /// Next-header value of a packet that is its header (RFC 8200 §4.7).
 const NO_NEXT_HEADER: u8 = 59;
 /// RFC 8200 §4.1 names seven at most; one more is spared for the odd sender.
@@ -85,8 +87,9 @@ pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
     let on_wire = (frame.wire_bytes as usize).saturating_sub(at);
     let payload_length = usize::from(u16::from_be_bytes([header[4], header[5]]));
     // A payload length of zero before another header is a jumbogram (RFC 2675), or what segmentation offload
-    // shows in place of one: the frame ends it.
-    let is_open = payload_length == 0 && header[6] != NO_NEXT_HEADER;
+    // shows in place of one: the frame ends it. A frame that may be padded shows nothing of the kind.
+    let is_open =
+        payload_length == 0 && header[6] != NO_NEXT_HEADER && frame.wire_bytes > PADDED_FRAME_BYTES;
     let network_bytes = if is_open { on_wire } else { IPV6_HEADER_BYTES + payload_length };
     let wire_end = at + network_bytes.max(IPV6_HEADER_BYTES);
     let end = wire_end.min(frame.bytes.len());
