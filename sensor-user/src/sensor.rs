@@ -375,7 +375,8 @@ impl Live<'_> {
                 .spawn(move || {
                     let pinned = cpu.map_or(Ok(()), pin_to);
                     // The table is built on the worker's own CPU, so that its memory is near.
-                    let worker = Worker::new(parts);
+                    let mut worker = Worker::new(parts);
+                    worker.touch();
                     if ready.send(pinned).is_ok() {
                         worker.run_live(&own_commands);
                     }

@@ -105,6 +105,11 @@ impl Worker {
         Worker { clock, idle, burst_times: duration_histogram(), housekeeping_due: Moment(0), state }
     }
 
+    /// Has the memory of the flow table there now, on the CPU that calls. Without it pages come as flows do.
+    pub fn touch(&mut self) {
+        self.state.table.touch();
+    }
+
     /// Reads a file to its end, then ends all flows. What came before damage is in the records.
     pub fn run_file(mut self, mut source: impl Source, stop: impl Fn() -> bool) -> Result<(), SourceError> {
         self.state.cells.attached.set(1);
@@ -133,7 +138,6 @@ impl Worker {
 
     /// Reads live sources until told to stop.
     pub fn run_live<S: Source>(mut self, commands: &ArrayQueue<Command<S>>) {
-        self.state.table.touch();
         let mut source: Option<S> = None;
         let mut empty_receives = 0;
         let mut now = self.clock.now();

@@ -34,8 +34,8 @@ impl Index {
         Index { words: crate::huge::zeroed(words), shift: 32 - words.trailing_zeros() }
     }
 
-    /// Has all memory there. For an index that is empty.
-    pub fn touch(&mut self) {
+    /// Forgets every flow. Touches all of the memory.
+    pub fn clear(&mut self) {
         self.words.fill(0);
     }
 

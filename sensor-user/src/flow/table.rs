@@ -201,7 +201,7 @@ impl FlowTable {
     /// Has all memory there now, so that no page fault comes later. For a table that is empty.
     pub fn touch(&mut self) {
         assert!(self.is_empty(), "touching would wipe the index");
-        self.index.touch();
+        self.index.clear();
         huge::touch(&mut self.hot.0, Hot::FREE);
         huge::touch(&mut self.cold.0, Cold::FREE);
         huge::touch(&mut self.free, SlotId(0));
@@ -293,14 +293,25 @@ impl FlowTable {
         }
     }
 
-    /// Ends every flow: the sensor stops or the file is over. Those past their timeouts end by them.
+    /// Ends every flow: the sensor stops or the file is over. Those past their timeouts end by them. Records come in
+    /// the order of the slab, and nothing is unlinked one by one: the table is empty afterwards as a whole.
     pub fn flush(&mut self, emit: &mut impl FnMut(FlowRecord)) {
-        while let Some(slot) = self.wheel.earliest() {
-            let is_closing = self.hot.0[slot.0 as usize].state == State::Closing;
-            let at_rest = if is_closing { EndReason::EndOfFlow } else { EndReason::ForcedEnd };
+        self.counts.flows_ended += self.len() as u64;
+        for slot in (0..self.hot.0.len() as u32).map(SlotId) {
+            let at_rest = match self.hot.0[slot.0 as usize].state {
+                State::Free => continue,
+                State::Closing => EndReason::EndOfFlow,
+                State::Embryonic | State::Grown => EndReason::ForcedEnd,
+            };
             let reason = self.overdue(slot, self.now).unwrap_or(at_rest);
-            self.end(slot, reason, emit);
+            self.export(slot, reason, emit);
         }
+        self.hot.0.clear();
+        self.cold.0.clear();
+        self.free.clear();
+        self.index.clear();
+        self.wheel.clear();
+        self.embryonic = List::EMPTY;
     }
 
     #[inline(always)]

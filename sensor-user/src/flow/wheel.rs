@@ -34,6 +34,12 @@ impl Wheel {
         }
     }
 
+    /// Forgets every flow.
+    pub fn clear(&mut self) {
+        self.ticks.fill(List::EMPTY);
+        self.occupied = [0; TICKS as usize / 64];
+    }
+
     /// Hangs a flow at its deadline; returns the tick to unlink it from.
     pub fn push(&mut self, links: &mut impl LinkStore, slot: SlotId, deadline: Moment) -> u16 {
         let due = (deadline.0 >> TICK_SHIFT).clamp(self.cursor, self.cursor + TICKS - 1);

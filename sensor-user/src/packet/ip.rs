@@ -88,8 +88,7 @@ pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
     let payload_length = usize::from(u16::from_be_bytes([header[4], header[5]]));
     // A payload length of zero before another header is a jumbogram (RFC 2675), or what segmentation offload
     // shows in place of one: the frame ends it. A frame that may be padded shows nothing of the kind.
-    let is_open =
-        payload_length == 0 && header[6] != NO_NEXT_HEADER && frame.wire_bytes > PADDED_FRAME_BYTES;
+    let is_open = payload_length == 0 && header[6] != NO_NEXT_HEADER && frame.wire_bytes > PADDED_FRAME_BYTES;
     let network_bytes = if is_open { on_wire } else { IPV6_HEADER_BYTES + payload_length };
     let wire_end = at + network_bytes.max(IPV6_HEADER_BYTES);
     let end = wire_end.min(frame.bytes.len());
