@@ -182,10 +182,15 @@ struct Bench<'a> {
 }
 
 /// A decoded packet and which frame of the burst it came in.
+#[derive(Clone)]
 struct Prepared {
     packet: Packet,
     hash: u64,
     frame: usize,
+}
+
+impl Prepared {
+    const EMPTY: Prepared = Prepared { packet: Packet::EMPTY, hash: 0, frame: 0 };
 }
 
 impl<'a> Bench<'a> {
@@ -207,8 +212,8 @@ impl<'a> Bench<'a> {
             now: START,
             table,
             records: Vec::with_capacity(1024),
-            prepared: Vec::with_capacity(BURST_FRAMES_MAX),
-            prepared_capture: frames().filter_map(|frame| prepare(0, &frame)).collect(),
+            prepared: vec![Prepared::EMPTY; BURST_FRAMES_MAX],
+            prepared_capture: frames().filter_map(|frame| prepared_alone(&frame)).collect(),
             plain: HashMap::with_capacity(capacity),
             plain_capture: frames()
                 .filter_map(|frame| Some((plain_decode(frame.bytes)?, frame.wire_bytes)))
@@ -258,8 +263,8 @@ impl<'a> Bench<'a> {
             self.now.0 += PACKET_GAP_NS * burst.len() as u64;
             let frames = receive(self.capture, burst, self.now);
             let frames = &frames[..burst.len()];
-            prepare_burst(frames, &mut self.prepared, |hash| self.table.prefetch_index(hash));
-            update_burst(&mut self.table, frames, &self.prepared, self.now, &mut self.records);
+            let count = prepare_burst(frames, &mut self.prepared, |hash| self.table.prefetch_index(hash));
+            update_burst(&mut self.table, frames, &self.prepared[..count], self.now, &mut self.records);
         }
     }
 
@@ -297,22 +302,27 @@ fn receive<'a>(capture: &'a Capture, burst: &[Descriptor], now: Moment) -> [Fram
     frames
 }
 
+/// How many frames of the burst belong to flows.
 #[inline(always)]
-fn prepare_burst(frames: &[Frame<'_>], prepared: &mut Vec<Prepared>, prefetch: impl Fn(u64)) {
-    prepared.clear();
+fn prepare_burst(frames: &[Frame<'_>], prepared: &mut [Prepared], prefetch: impl Fn(u64)) -> usize {
+    let mut count = 0;
     for (index, frame) in frames.iter().enumerate() {
-        if let Some(packet) = prepare(index, frame) {
-            prefetch(packet.hash);
-            prepared.push(packet);
+        let Prepared { packet, hash, frame: frame_index } = &mut prepared[count];
+        if packet::decode_into(frame, packet).is_ok() {
+            *hash = packet.key.hash(HASH_KEY);
+            *frame_index = index;
+            prefetch(*hash);
+            count += 1;
         }
     }
+    count
 }
 
-#[inline(always)]
-fn prepare(frame_index: usize, frame: &Frame<'_>) -> Option<Prepared> {
-    let packet = packet::decode(frame).ok()?;
-    let hash = packet.key.hash(HASH_KEY);
-    Some(Prepared { packet, hash, frame: frame_index })
+fn prepared_alone(frame: &Frame<'_>) -> Option<Prepared> {
+    let mut prepared = [Prepared::EMPTY];
+    let count = prepare_burst(std::slice::from_ref(frame), &mut prepared, |_| {});
+    let [prepared] = prepared;
+    (count == 1).then_some(prepared)
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@ use crate::{
     export::Outbox,
     filter::PacketFilter,
     flow::{FlowTable, Observation, TableConfig},
-    packet::{self, Packet},
+    packet::{self, NotFlow, Packet},
     source::{BURST_FRAMES_MAX, Frame, KernelCounts, Received, Source, SourceError},
 };
 use crossbeam_queue::ArrayQueue;
@@ -75,18 +75,23 @@ struct State {
     filter: Option<PacketFilter>,
     cells: Arc<WorkerCells>,
     outbox: Outbox,
-    prepared: Vec<Prepared>,
+    /// Room for one burst.
+    prepared: Box<[Prepared]>,
     /// Time stamps of the frames drive the timers: a file's own time, not that of its reading.
     latest: Moment,
     /// Kernel counts of sources that were released.
     released_counts: KernelCounts,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Prepared {
     packet: Packet,
     hash: u64,
     frame: usize,
+}
+
+impl Prepared {
+    const EMPTY: Prepared = Prepared { packet: Packet::EMPTY, hash: 0, frame: 0 };
 }
 
 impl Worker {
@@ -98,7 +103,7 @@ impl Worker {
             filter,
             cells,
             outbox,
-            prepared: Vec::with_capacity(BURST_FRAMES_MAX),
+            prepared: vec![Prepared::EMPTY; BURST_FRAMES_MAX].into_boxed_slice(),
             latest: Moment(0),
             released_counts: KernelCounts::default(),
         };
@@ -258,17 +263,20 @@ impl Worker {
 impl State {
     #[inline(always)]
     fn burst(&mut self, frames: &[Frame<'_>]) {
-        self.prepared.clear();
-        let mut bytes = 0;
         frames.iter().for_each(packet::prefetch);
+        let mut count = 0;
+        let mut bytes = 0;
         for (index, frame) in frames.iter().enumerate() {
             bytes += u64::from(frame.wire_bytes);
-            self.prepare(index, frame);
+            match self.prepare(count, index, frame) {
+                Ok(()) => count += 1,
+                Err(reason) => self.cells.not_flow[reason as usize].add(1),
+            }
         }
-        for prepared in &self.prepared {
+        for prepared in &self.prepared[..count] {
             self.table.prefetch_flow(prepared.hash);
         }
-        for prepared in &self.prepared {
+        for prepared in &self.prepared[..count] {
             let frame = &frames[prepared.frame];
             self.latest = self.latest.max(frame.time);
             let observation = Observation {
@@ -284,27 +292,24 @@ impl State {
         self.cells.bursts.add(1);
         self.cells.frames.add(frames.len() as u64);
         self.cells.frame_bytes.add(bytes);
-        self.cells.flow_packets.add(self.prepared.len() as u64);
+        self.cells.flow_packets.add(count as u64);
     }
 
-    /// Decodes a frame; one that belongs to no flow is accounted for here.
+    /// Decodes a frame into a place of the burst, and asks for its flow's index word.
     #[inline(always)]
-    fn prepare(&mut self, index: usize, frame: &Frame<'_>) {
-        let packet = match packet::decode(frame) {
-            Ok(packet) => packet,
-            Err(reason) => return self.cells.not_flow[reason as usize].add(1),
-        };
-        let hash = frame.hash.unwrap_or_else(|| packet.key.hash(self.hash_key));
-        if let Some(filter) = &self.filter
-            && let Err(reason) = filter.check(&packet, hash)
-        {
-            return self.cells.not_flow[reason as usize].add(1);
+    fn prepare(&mut self, place: usize, index: usize, frame: &Frame<'_>) -> Result<(), NotFlow> {
+        let Prepared { packet, hash, frame: frame_index } = &mut self.prepared[place];
+        packet::decode_into(frame, packet)?;
+        *frame_index = index;
+        *hash = frame.hash.unwrap_or_else(|| packet.key.hash(self.hash_key));
+        if let Some(filter) = &self.filter {
+            filter.check(packet, *hash)?;
         }
         if let Some(anomaly) = packet.anomaly {
             self.cells.anomalies[anomaly as usize].add(1);
         }
-        self.table.prefetch_index(hash);
-        self.prepared.push(Prepared { packet, hash, frame: index });
+        self.table.prefetch_index(*hash);
+        Ok(())
     }
 
     #[inline(always)]

@@ -40,7 +40,7 @@ struct Upper {
 }
 
 #[inline(always)]
-pub fn decode_v4(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow> {
+pub fn decode_v4(frame: &Frame<'_>, network: Network, packet: &mut Packet) -> Result<(), NotFlow> {
     let at = network.offset;
     let header = bytes_at::<IPV4_HEADER_BYTES>(frame.bytes, at).ok_or(NotFlow::Ipv4Truncated)?;
     if header[0] >> 4 != 4 {
@@ -74,11 +74,12 @@ pub fn decode_v4(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
         u32::from_be_bytes([header[16], header[17], header[18], header[19]]),
     ];
     let tos = header[1];
-    Ok(finish(frame, network, tos, network_bytes, &upper, |ends| FlowKey::v4(addresses, ends)))
+    *packet = finish(frame, network, tos, network_bytes, &upper, |ends| FlowKey::v4(addresses, ends));
+    Ok(())
 }
 
 #[inline(always)]
-pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow> {
+pub fn decode_v6(frame: &Frame<'_>, network: Network, packet: &mut Packet) -> Result<(), NotFlow> {
     let at = network.offset;
     let header = bytes_at::<IPV6_HEADER_BYTES>(frame.bytes, at).ok_or(NotFlow::Ipv6Truncated)?;
     if header[0] >> 4 != 6 {
@@ -98,7 +99,8 @@ pub fn decode_v6(frame: &Frame<'_>, network: Network) -> Result<Packet, NotFlow>
     let half = |at: usize| u64::from_be_bytes(*bytes_at::<8>(header, at).expect("the header has 40 bytes"));
     let addresses = [(half(8), half(16)), (half(24), half(32))];
     let tos = header[0] << 4 | header[1] >> 4;
-    Ok(finish(frame, network, tos, network_bytes, &upper, |ends| FlowKey::v6(addresses, ends)))
+    *packet = finish(frame, network, tos, network_bytes, &upper, |ends| FlowKey::v6(addresses, ends));
+    Ok(())
 }
 
 /// Walks to the upper layer. A chain that is cut off leaves the flow without ports.

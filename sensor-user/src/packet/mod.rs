@@ -43,6 +43,22 @@ pub struct Packet {
     pub anomaly: Option<Anomaly>,
 }
 
+impl Packet {
+    /// No packet: what a place for one holds at first.
+    pub const EMPTY: Packet = Packet {
+        key: FlowKey::EMPTY,
+        sender: Side::Low,
+        network_bytes: 0,
+        vlan: 0,
+        tos: 0,
+        tcp_flags: 0,
+        icmp: IcmpKind { kind: 0, code: 0 },
+        fragment: Fragment::Whole,
+        payload: 0..0,
+        anomaly: None,
+    };
+}
+
 /// Which end of the canonical flow key sent a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -165,12 +181,19 @@ impl Anomaly {
 }
 
 /// Reads a frame down to its transport header.
-#[inline(always)]
 pub fn decode(frame: &Frame<'_>) -> Result<Packet, NotFlow> {
+    let mut packet = Packet::EMPTY;
+    decode_into(frame, &mut packet).map(|()| packet)
+}
+
+/// As [`decode`], into a place that the caller keeps: each kind of packet is written where it stays, which saves a
+/// copy. After an error the place holds anything.
+#[inline(always)]
+pub fn decode_into(frame: &Frame<'_>, packet: &mut Packet) -> Result<(), NotFlow> {
     let network = link::decode(frame)?;
     match network.version {
-        link::IpVersion::V4 => ip::decode_v4(frame, network),
-        link::IpVersion::V6 => ip::decode_v6(frame, network),
+        link::IpVersion::V4 => ip::decode_v4(frame, network, packet),
+        link::IpVersion::V6 => ip::decode_v6(frame, network, packet),
     }
 }
 
