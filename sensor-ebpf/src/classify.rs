@@ -1,16 +1,13 @@
 //! From bytes to a class and a flow hash: Ethernet, VLAN tags, IP, extension headers, ports.
 
 use crate::packet::Packet;
-use sensor_ebpf::{Class, hash, hash::HashKey};
+use sensor_ebpf::{Class, EXTENSION_HEADERS_MAX, VLAN_TAGS_MAX, hash, hash::HashKey};
 
 const ETHERNET_BYTES: usize = 14;
 const VLAN_TAG_BYTES: usize = 4;
-const VLAN_TAGS_MAX: usize = 2;
 const IPV6_BYTES: usize = 40;
 /// Source and destination port.
 const PORTS_BYTES: usize = 4;
-/// Hop-by-hop, routing, destination options (twice), fragment and one to spare (RFC 8200 §4.1).
-const EXTENSION_HEADERS_MAX: usize = 6;
 
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;

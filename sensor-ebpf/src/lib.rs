@@ -3,7 +3,7 @@
 //!
 //! The program (`main.rs`, built for `bpfel-unknown-none`) treats each frame in this order:
 //!
-//! 1. parse Ethernet, up to two VLAN tags, IPv4 or IPv6 with extension headers, ports;
+//! 1. parse Ethernet, VLAN tags, IPv4 or IPv6 with extension headers, ports;
 //! 2. filter by prefixes, ports and protocols (maps that userspace rewrites while the program runs);
 //! 3. sample one flow in N by the flow hash, so that whole conversations survive;
 //! 4. stamp parse result and hash before the frame, unless one worker takes everything;
@@ -35,6 +35,11 @@ pub mod names {
 pub const SOCKETS_MAX: u32 = 1024;
 /// Prefixes of each family that a filter can hold.
 pub const PREFIXES_MAX: u32 = 4096;
+
+/// VLAN tags followed on one frame, here and there.
+pub const VLAN_TAGS_MAX: usize = 4;
+/// IPv6 extension headers walked over, here and there: RFC 8200 §4.1 names seven at most, one more is spared.
+pub const EXTENSION_HEADERS_MAX: usize = 8;
 
 /// What userspace tells the program; one entry, rewritten as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

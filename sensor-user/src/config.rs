@@ -331,7 +331,37 @@ impl From<Prefix> for String {
     }
 }
 
+/// Prefixes of one filter. The program's maps hold two filters while one replaces the other.
+pub const PREFIXES_MAX: usize = sensor_ebpf::PREFIXES_MAX as usize / 2;
+
 impl FilterConfig {
+    /// What is named here and not in `other`, included or excluded.
+    pub fn without(&self, other: &FilterConfig) -> FilterConfig {
+        fn rest<T: Copy + PartialEq>(own: &[T], include: &[T], exclude: &[T]) -> Vec<T> {
+            own.iter().copied().filter(|value| !include.contains(value) && !exclude.contains(value)).collect()
+        }
+        let prefixes = |own: &[Prefix]| rest(own, &other.include_prefixes, &other.exclude_prefixes);
+        let ports = |own: &[u16]| rest(own, &other.include_ports, &other.exclude_ports);
+        let protocols = |own: &[u8]| rest(own, &other.include_protocols, &other.exclude_protocols);
+        FilterConfig {
+            include_prefixes: prefixes(&self.include_prefixes),
+            exclude_prefixes: prefixes(&self.exclude_prefixes),
+            include_ports: ports(&self.include_ports),
+            exclude_ports: ports(&self.exclude_ports),
+            include_protocols: protocols(&self.include_protocols),
+            exclude_protocols: protocols(&self.exclude_protocols),
+        }
+    }
+
+    /// What is wrong with the values, one sentence each.
+    pub fn faults(&self) -> Vec<String> {
+        let prefixes = self.include_prefixes.len() + self.exclude_prefixes.len();
+        if prefixes > PREFIXES_MAX {
+            return vec![format!("filter has {prefixes} prefixes, {PREFIXES_MAX} are possible")];
+        }
+        Vec::new()
+    }
+
     pub fn is_empty(&self) -> bool {
         self == &FilterConfig::default()
     }
@@ -406,6 +436,7 @@ impl Config {
             check(kflow.rotate_bytes >= 1 << 16, "export.kflow.rotate_bytes must be at least 65536");
             check(kflow.rotate_s >= 1, "export.kflow.rotate_s must be at least 1");
         }
+        faults.extend(self.filter.faults());
         faults
     }
 }
@@ -478,6 +509,25 @@ mod tests {
         let faults = Config::default().faults();
         assert_eq!(faults.len(), 1);
         assert!(faults[0].contains("--interface"), "{faults:?}");
+    }
+
+    #[test]
+    fn what_a_new_filter_still_names_is_not_erased_with_the_old_one() {
+        let prefix = |text: &str| text.parse::<Prefix>().expect("a prefix");
+        let old = FilterConfig {
+            include_prefixes: vec![prefix("10.0.0.0/8"), prefix("192.0.2.0/24")],
+            exclude_ports: vec![53, 123],
+            ..FilterConfig::default()
+        };
+        let new = FilterConfig {
+            exclude_prefixes: vec![prefix("10.0.0.0/8")],
+            include_ports: vec![123],
+            ..FilterConfig::default()
+        };
+        let stale = old.without(&new);
+        assert_eq!(stale.include_prefixes, [prefix("192.0.2.0/24")]);
+        assert_eq!(stale.exclude_ports, [53]);
+        assert_eq!(old.without(&old), FilterConfig::default());
     }
 
     #[test]

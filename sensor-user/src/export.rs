@@ -96,6 +96,11 @@ impl Outbox {
         Outbox { lane, when_full, current, cells }
     }
 
+    /// From now on no record is shed: the exporter is waited for.
+    pub fn wait_when_full(&mut self) {
+        self.when_full = WhenFull::Wait;
+    }
+
     /// Takes a record, and hands the buffer over when it is full.
     #[inline]
     pub fn push(&mut self, record: FlowRecord, now: Moment) {
@@ -154,7 +159,7 @@ pub struct Exporter {
     stop: Arc<AtomicBool>,
     /// From hand-over to written.
     pub delay: Arc<SharedHistogram>,
-    /// A sink's reader went away (a closed pipe): there is nobody left to write for.
+    /// The only sink's reader went away (a closed pipe): there is nobody left to write for.
     pub reader_gone: Arc<AtomicBool>,
 }
 
@@ -236,12 +241,15 @@ impl Run {
     }
 
     fn write(&mut self, records: &[FlowRecord]) {
+        let is_only_sink = self.sinks.len() == 1;
         for NamedSink { sink, cells } in &mut self.sinks {
             match sink.write(records) {
                 Ok(()) => cells.records_written.add(records.len() as u64),
                 Err(error) => {
                     cells.records_failed.add(records.len() as u64);
-                    note_failure(sink.name(), &error, cells, &self.reader_gone);
+                    note_failure(sink.name(), &error, cells);
+                    self.reader_gone
+                        .fetch_or(is_only_sink && matches!(error, SinkError::Closed), Ordering::AcqRel);
                 }
             }
         }
@@ -250,18 +258,14 @@ impl Run {
     fn for_each_sink(&mut self, act: impl Fn(&mut dyn Sink) -> Result<(), SinkError>) {
         for NamedSink { sink, cells } in &mut self.sinks {
             if let Err(error) = act(sink.as_mut()) {
-                note_failure(sink.name(), &error, cells, &self.reader_gone);
+                note_failure(sink.name(), &error, cells);
             }
         }
     }
 }
 
 /// Says the first failure of a sink; the rest are counted.
-fn note_failure(name: &str, error: &SinkError, cells: &SinkCells, reader_gone: &AtomicBool) {
-    if matches!(error, SinkError::Closed) {
-        reader_gone.store(true, Ordering::Release);
-        return;
-    }
+fn note_failure(name: &str, error: &SinkError, cells: &SinkCells) {
     if cells.failures.read() == 0 {
         tracing::error!(sink = name, error = %error, "cannot write records; they are counted as failed");
     }

@@ -7,8 +7,8 @@ use crate::{
 use sensor_ebpf::hash;
 use std::net::IpAddr;
 
-/// Rules of one kind: what is named, and whether anything is included.
-#[derive(Clone, Debug, Default)]
+/// What a worker checks each packet against.
+#[derive(Clone, Debug)]
 pub struct PacketFilter {
     config: FilterConfig,
     sample_rate: u32,
@@ -24,11 +24,6 @@ enum Rule {
 impl PacketFilter {
     pub fn new(config: FilterConfig, sample_rate: u32) -> PacketFilter {
         PacketFilter { config, sample_rate }
-    }
-
-    /// For sources whose frames were filtered and sampled already.
-    pub fn pass_all() -> PacketFilter {
-        PacketFilter::default()
     }
 
     #[inline]

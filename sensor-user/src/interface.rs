@@ -22,15 +22,6 @@ pub struct InterfaceState {
     pub mtu: u32,
 }
 
-/// Frames that never reached the sensor's program or socket, as /proc/net/dev counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeviceCounts {
-    pub received: u64,
-    pub errors: u64,
-    pub dropped: u64,
-    pub fifo_errors: u64,
-}
-
 impl Interface {
     pub fn new(name: &str) -> Interface {
         Interface { name: name.to_owned() }
@@ -92,8 +83,20 @@ impl Interface {
         Ok((channels.receive + channels.combined).max(1))
     }
 
-    /// Whether the host itself uses the interface: it has an address other than link-local ones.
-    pub fn has_host_address(&self) -> io::Result<bool> {
+    /// Whether the host itself uses the interface: by an address other than link-local ones, or as part of a bridge,
+    /// bond, VLAN or the like, which sysfs shows as links to what is above.
+    pub fn is_used_by_host(&self) -> io::Result<bool> {
+        Ok(self.has_upper_device() || self.has_host_address()?)
+    }
+
+    fn has_upper_device(&self) -> bool {
+        let Ok(entries) = std::fs::read_dir(format!("/sys/class/net/{}", self.name)) else { return false };
+        entries.filter_map(Result::ok).any(|entry| {
+            entry.file_name() == "master" || entry.file_name().to_string_lossy().starts_with("upper_")
+        })
+    }
+
+    fn has_host_address(&self) -> io::Result<bool> {
         let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
         // SAFETY: the call stores the head of a list, which is freed below.
         if unsafe { libc::getifaddrs(&raw mut first) } < 0 {
@@ -114,12 +117,6 @@ impl Interface {
         // SAFETY: the head that getifaddrs stored, freed once.
         unsafe { libc::freeifaddrs(first) };
         Ok(found)
-    }
-
-    /// The device's own counters; zeros when it is gone.
-    pub fn device_counts(&self) -> io::Result<DeviceCounts> {
-        let table = std::fs::read_to_string("/proc/thread-self/net/dev")?;
-        Ok(parse_device_counts(&table, &self.name).unwrap_or_default())
     }
 
     /// `None` for names that no interface can have.
@@ -223,25 +220,9 @@ fn is_host_address(address: *const libc::sockaddr) -> bool {
     }
 }
 
-/// Columns behind the name: bytes, packets, errs, drop, fifo, …
-fn parse_device_counts(table: &str, name: &str) -> Option<DeviceCounts> {
-    let line = table.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))?;
-    let mut columns = line.split_ascii_whitespace().skip(1).map(|column| column.parse().ok());
-    let mut column = || columns.next().flatten();
-    Some(DeviceCounts { received: column()?, errors: column()?, dropped: column()?, fifo_errors: column()? })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn device_counts_are_read_from_the_kernel_table() {
-        let table = "Inter-|   Receive\n face |bytes packets errs drop fifo\n  eth0:1000 10 1 2 3 0 0 0 5 6\n eth01: 7 8 9 10 11\n";
-        let counts = parse_device_counts(table, "eth0").expect("eth0 is in the table");
-        assert_eq!(counts, DeviceCounts { received: 10, errors: 1, dropped: 2, fifo_errors: 3 });
-        assert_eq!(parse_device_counts(table, "eth"), None);
-    }
 
     #[test]
     fn loopback_exists_and_nonsense_does_not() {

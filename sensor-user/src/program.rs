@@ -107,9 +107,9 @@ impl Program {
 
     /// Replaces the filter while the program runs: frames in between see parts of both.
     pub fn set_filter(&mut self, filter: &FilterConfig) -> Result<(), AttachError> {
-        edit_filter(&mut self.ebpf, &self.filter, Edit::Erase)?;
-        self.filter = filter.clone();
         edit_filter(&mut self.ebpf, filter, Edit::Write)?;
+        edit_filter(&mut self.ebpf, &self.filter.without(filter), Edit::Erase)?;
+        self.filter = filter.clone();
         write_settings(&mut self.ebpf, self.settings, filter)
     }
 

@@ -10,7 +10,7 @@ use crate::{
     capture::{Capture, CaptureCounts, CaptureRequest, XdpCapture},
     cells::{SinkCells, WorkerCells},
     clock::Clock,
-    config::{Config, SourceKind},
+    config::{Config, FilterConfig, SourceKind},
     export::{Exporter, Lane, NamedSink, Outbox, WhenFull},
     filter::PacketFilter,
     flow::{FlowTable, TableConfig},
@@ -27,6 +27,7 @@ use kflow::sink::{DirectoryConfig, DirectorySink, JsonSink};
 use sensor_ebpf::hash::HashKey;
 use serde::Serialize;
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fs::File,
     io::{self, Read, Write},
@@ -117,7 +118,8 @@ pub fn run(config: &Config, config_path: Option<&Path>, signals: &Signals) -> Re
     let interface = Interface::new(name);
     let state = interface.state()?.ok_or_else(|| anyhow!("there is no interface {name} (see `ip link`)"))?;
     let source = chosen_source(config, &interface)?;
-    let live = Live { config, config_path, interface, clock, signals, hash_key: random_hash_key()? };
+    let filter = RefCell::new(config.filter.clone());
+    let live = Live { config, config_path, filter, interface, clock, signals, hash_key: random_hash_key()? };
     match source {
         SourceKind::Afpacket => live.run::<crate::capture::AfPacketCapture>("afpacket", state),
         SourceKind::Xdp | SourceKind::Auto => live.run::<XdpCapture>("xdp", state),
@@ -127,7 +129,7 @@ pub fn run(config: &Config, config_path: Option<&Path>, signals: &Signals) -> Re
 /// How a live run captures: never `Auto`.
 fn chosen_source(config: &Config, interface: &Interface) -> io::Result<SourceKind> {
     Ok(match config.capture.source {
-        SourceKind::Auto if interface.has_host_address()? => SourceKind::Afpacket,
+        SourceKind::Auto if interface.is_used_by_host()? => SourceKind::Afpacket,
         SourceKind::Auto => SourceKind::Xdp,
         chosen => chosen,
     })
@@ -247,7 +249,7 @@ fn run_file(config: &Config, path: &Path, clock: Clock, signals: &Signals) -> Re
     let worker = Worker::new(WorkerParts {
         table: table_config(config),
         hash_key: random_hash_key()?,
-        filter: packet_filter(config),
+        filter: packet_filter(&config.filter, config.capture.sample_rate),
         cells: pipeline.workers[0].clone(),
         outbox: pipeline.outbox(0, WhenFull::Wait),
         clock,
@@ -262,16 +264,19 @@ fn run_file(config: &Config, path: &Path, clock: Clock, signals: &Signals) -> Re
         .run_file(source, stopped)
         .err()
         .map(|error| anyhow::Error::new(error).context(format!("read the capture file {}", path.display())));
+    let summary = pipeline.finish(&telemetry);
     if let Some(server) = server {
         server.stop();
     }
-    Ok(Outcome { summary: pipeline.finish(&telemetry), error })
+    Ok(Outcome { summary, error })
 }
 
 /// What a live run needs, whichever way it captures.
 struct Live<'a> {
     config: &'a Config,
     config_path: Option<&'a Path>,
+    /// In force; a reload replaces it.
+    filter: RefCell<FilterConfig>,
     interface: Interface,
     clock: Clock,
     signals: &'a Signals,
@@ -334,16 +339,18 @@ impl Live<'_> {
         let panicked = stop_workers(workers);
         lock(&cell).close();
         tracing::info!(interface = self.interface.name(), "stopped");
+        let summary = pipeline.finish(&telemetry);
         if let Some(server) = server {
             server.stop();
         }
         let error = error.or(panicked.then(|| anyhow!("a worker panicked; its flows are lost")));
-        Ok(Outcome { summary: pipeline.finish(&telemetry), error })
+        Ok(Outcome { summary, error })
     }
 
     fn open<C: Capture>(&self, state: InterfaceState) -> Result<(C, Vec<C::Source>)> {
         C::open(&CaptureRequest {
             config: self.config,
+            filter: &self.filter.borrow(),
             interface: &self.interface,
             state,
             hash_key: self.hash_key,
@@ -400,7 +407,7 @@ impl Live<'_> {
         for (worker, source) in workers.iter().zip(sources) {
             // The filter first: no frame passes without it.
             if lock(cell).current.as_ref().is_some_and(|capture| !capture.filters()) {
-                send(worker, Command::Filter(packet_filter(self.config)))?;
+                send(worker, Command::Filter(self.packet_filter()))?;
             }
             send(worker, Command::Attach(source))?;
         }
@@ -471,18 +478,29 @@ impl Live<'_> {
         }
     }
 
+    fn packet_filter(&self) -> Option<PacketFilter> {
+        packet_filter(&self.filter.borrow(), self.config.capture.sample_rate)
+    }
+
     /// Takes the filter from the config file anew; everything else needs a restart.
     fn reload<C: Capture>(&self, workers: &[RunningWorker<C::Source>], cell: &Mutex<CaptureCell<C>>) {
         let Some(path) = self.config_path else {
             return tracing::warn!("nothing to reload: the sensor was started without a config file");
         };
         let reloaded = Config::read(path).map_err(|error| anyhow!(error)).and_then(|config| {
+            let faults = config.filter.faults();
+            if !faults.is_empty() {
+                bail!("{}", faults.join("; "));
+            }
             let mut cell = lock(cell);
-            let Some(capture) = &mut cell.current else { bail!("the interface is gone") };
-            capture.set_filter(&config)?;
-            if !capture.filters() {
+            if let Some(capture) = &mut cell.current {
+                capture.set_filter(&config.filter)?;
+            }
+            // Also for a capture that is opened later, should the interface be away.
+            self.filter.replace(config.filter);
+            if cell.current.as_ref().is_some_and(|capture| !capture.filters()) {
                 for worker in workers {
-                    send(worker, Command::Filter(packet_filter(&config)))?;
+                    send(worker, Command::Filter(self.packet_filter()))?;
                 }
             }
             Ok(())
@@ -587,9 +605,8 @@ fn table_config(config: &Config) -> TableConfig {
 }
 
 /// `None` if every packet passes.
-fn packet_filter(config: &Config) -> Option<PacketFilter> {
-    let filter = PacketFilter::new(config.filter.clone(), config.capture.sample_rate);
-    (!config.filter.is_empty() || config.capture.sample_rate > 1).then_some(filter)
+fn packet_filter(filter: &FilterConfig, sample_rate: u32) -> Option<PacketFilter> {
+    (!filter.is_empty() || sample_rate > 1).then(|| PacketFilter::new(filter.clone(), sample_rate))
 }
 
 fn pin_to(cpu: usize) -> Result<()> {

@@ -131,7 +131,8 @@ impl Worker {
             now = self.clock.now();
             self.note_burst(start, now);
             if self.housekeeping_due <= now {
-                self.housekeep(&mut source, now);
+                self.housekeep(now);
+                self.look_into(&mut source);
                 if stop() {
                     break Ok(());
                 }
@@ -170,10 +171,11 @@ impl Worker {
             if frames > 0 && now < self.housekeeping_due {
                 continue;
             }
-            if let Some(source) = &mut source
-                && now >= self.housekeeping_due
-            {
-                self.housekeep(source, now);
+            if now >= self.housekeeping_due {
+                self.housekeep(now);
+                if let Some(source) = &mut source {
+                    self.look_into(source);
+                }
             }
             match commands.pop() {
                 None => {}
@@ -239,11 +241,16 @@ impl Worker {
         self.burst_times.saturating_record(elapsed_ns);
     }
 
-    fn housekeep(&mut self, source: &mut impl Source, now: Moment) {
+    /// What is due a few times a second, with a source or without.
+    fn housekeep(&mut self, now: Moment) {
         self.housekeeping_due = now.plus(Duration::from_nanos(HOUSEKEEPING_NS));
         self.state.cells.burst_time.publish(&mut self.burst_times);
         self.state.publish();
         self.state.outbox.hand_over(now);
+    }
+
+    /// Publishes what the source knows of itself.
+    fn look_into(&mut self, source: &mut impl Source) {
         self.state.note_kernel_counts(source.kernel_counts());
         let levels = source.ring_levels();
         self.state.cells.fill_level.set(u64::from(levels.fill));
@@ -252,6 +259,8 @@ impl Worker {
 
     fn finish(mut self, now: Moment) {
         let State { table, outbox, .. } = &mut self.state;
+        // Nothing arrives any more that waiting could cost.
+        outbox.wait_when_full();
         table.flush(&mut |record| outbox.push(record, now));
         outbox.hand_over(now);
         self.state.publish();

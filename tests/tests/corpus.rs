@@ -37,7 +37,7 @@ const OTHER_OPINIONS: [(&str, &str); 7] = [
     ("tcpdump/icmpv6-length-zero.pcapng", ZERO_LENGTH),
     ("tcpdump/ipv6-too-long-jumbo.pcap", ZERO_LENGTH),
     ("tcpdump/ipv6_frag6_negative_len.pcap", ZERO_LENGTH),
-    ("zeek/cisco-fabric-path.pcap", ZERO_LENGTH),
+    ("tcpdump/ipv6_missing_jumbo_payload_option.pcap", ZERO_LENGTH),
 ];
 const ZERO_LENGTH: &str = "IPv6 payload length zero: ours counts what the frame has, theirs the header alone";
 

@@ -3,7 +3,7 @@
 use netns::VethOptions;
 use std::time::Duration;
 use system_tests::{
-    Conversations, Outcome, Sensor, Signal, TAP, Wire, blast_options, machine, needs_root, wait_until,
+    Conversations, Folder, Outcome, Sensor, Signal, TAP, Wire, blast_options, machine, needs_root, wait_until,
 };
 use traffic::blast::Options;
 use traffic::mix::Mix;
@@ -76,6 +76,27 @@ fn sigterm_writes_every_flow_and_prints_the_ledger() {
         assert!(outcome.records.iter().all(|record| record.end_reason == kflow::EndReason::ForcedEnd));
         assert!(outcome.stderr.contains("offered = accounted + dropped: the ledger balances"));
     }
+}
+
+#[test]
+fn more_flows_than_the_exporter_has_room_for_are_all_written_at_the_stop() {
+    if !needs_root("SIGTERM with small buffers") {
+        return;
+    }
+    let wire = Wire::lay(VethOptions::default());
+    let folder = Folder::create();
+    // Room for eight records on the way, and nothing ends before the stop.
+    let config = folder.write(
+        "small.toml",
+        "[export]\nbatch_records = 4\nqueue_batches = 2\n[flow]\nidle_timeout_s = 3600\nactive_timeout_s = 86400\n",
+    );
+    let path = config.to_str().expect("the folder has a plain name");
+    let sensor = Sensor::capture(&wire, &["--source", "xdp", "--config", path]);
+    let expected = wire.send_mix(Mix::Udp, 5, 400);
+    sensor.wait_for_offered(expected.packets());
+    let outcome = sensor.stop();
+    outcome.assert_conserves(&expected);
+    assert!(outcome.records.len() >= 400, "{} records", outcome.records.len());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::shell;
 /// Builds as the calling user and runs `sensor run ARGS`. Reading a capture file needs no rights;
 /// for an interface only the sensor itself is started by sudo. Where sudo is unwelcome, give the built program
 /// its rights once per build and start it directly:
-/// `sudo setcap cap_net_admin,cap_net_raw,cap_bpf,cap_ipc_lock=ep TARGET/release/sensor`.
+/// `sudo setcap cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw=ep TARGET/release/sensor`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Without optimisation.

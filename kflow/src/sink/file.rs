@@ -111,6 +111,8 @@ pub struct DirectorySink {
     /// The latest time seen.
     now_ns: u64,
     stats: DirectoryStats,
+    /// A file could not be finished or removed while records were written, which they were.
+    deferred: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -146,6 +148,7 @@ impl DirectorySink {
             next_sequence: 1,
             now_ns: 0,
             stats: DirectoryStats::default(),
+            deferred: None,
         };
         sink.take_stock()?;
         sink.remove_oldest()?;
@@ -270,7 +273,8 @@ impl Sink for DirectorySink {
         let Some(latest_ns) = records.iter().map(|record| record.end_ns).max() else {
             return Ok(());
         };
-        self.advance(latest_ns)?;
+        // What became of these records does not depend on older files: their fault is told by the next `advance`.
+        self.deferred = self.advance(latest_ns).err();
         let mut open = match self.open.take() {
             Some(open) => open,
             None => self.begin_file()?,
@@ -280,7 +284,10 @@ impl Sink for DirectorySink {
         let bytes = result?;
         self.stats.records_written += records.len() as u64;
         self.stats.bytes_written += bytes;
-        self.rotate_if_due()
+        if let Err(error) = self.rotate_if_due() {
+            self.deferred = Some(error);
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
@@ -294,11 +301,13 @@ impl Sink for DirectorySink {
 
     fn advance(&mut self, now_ns: u64) -> Result<(), SinkError> {
         self.now_ns = self.now_ns.max(now_ns);
-        self.rotate_if_due()
+        self.rotate_if_due()?;
+        self.deferred.take().map_or(Ok(()), Err)
     }
 
     fn close(&mut self) -> Result<(), SinkError> {
-        self.finish_file()
+        self.finish_file()?;
+        self.deferred.take().map_or(Ok(()), Err)
     }
 }
 

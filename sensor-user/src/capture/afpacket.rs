@@ -2,7 +2,7 @@
 
 use super::{Capture, CaptureCounts, CaptureRequest};
 use crate::{
-    config::Config,
+    config::FilterConfig,
     source::afpacket::{AfPacketConfig, AfPacketSource, Fanout},
 };
 use anyhow::Result;
@@ -51,7 +51,7 @@ impl Capture for AfPacketCapture {
         false
     }
 
-    fn set_filter(&mut self, _config: &Config) -> Result<()> {
+    fn set_filter(&mut self, _filter: &FilterConfig) -> Result<()> {
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ pub use xdp::XdpCapture;
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, FilterConfig},
     interface::{Interface, InterfaceState},
     program::ProgramCounts,
     source::{KernelCounts, Source, xsk::XskStatistics},
@@ -36,12 +36,13 @@ pub trait Capture: Sized {
     fn filters(&self) -> bool;
 
     /// Replaces the filter in the kernel, where there is one.
-    fn set_filter(&mut self, config: &Config) -> Result<()>;
+    fn set_filter(&mut self, filter: &FilterConfig) -> Result<()>;
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct CaptureRequest<'a> {
     pub config: &'a Config,
+    pub filter: &'a FilterConfig,
     pub interface: &'a Interface,
     pub state: InterfaceState,
     pub hash_key: HashKey,

@@ -2,7 +2,7 @@
 
 use super::{Capture, CaptureCounts, CaptureRequest};
 use crate::{
-    config::{CaptureConfig, Config, Steering, TimeSource},
+    config::{CaptureConfig, FilterConfig, Steering, TimeSource},
     interface::Promiscuous,
     program::{AttachMode, Program, ProgramRequest},
     source::xsk::{
@@ -37,7 +37,7 @@ impl Capture for XdpCapture {
     type Source = XskSource;
 
     fn open(request: &CaptureRequest<'_>) -> Result<(XdpCapture, Vec<XskSource>)> {
-        let CaptureRequest { config, interface, state, hash_key, clock } = *request;
+        let CaptureRequest { config, filter, interface, state, hash_key, clock } = *request;
         let capture = &config.capture;
         let queues = interface.receive_queues().context("ask for the receive queues")?;
         let sockets_per_queue = match capture.steering {
@@ -64,21 +64,21 @@ impl Capture for XdpCapture {
             mode: capture.mode,
             multi_buffer: jumbo_bytes.is_some(),
             settings,
-            filter: &config.filter,
+            filter,
         })?;
         let xsk_config = xsk_config(capture, jumbo_bytes);
         let mut ports: Vec<Vec<xsk::Port>> = (0..capture.workers).map(|_| Vec::new()).collect();
         let mut sockets = Vec::new();
         let mut copy_mode = CopyMode::ZeroCopy;
-        let mut busy_polls = true;
         for queue in 0..queues {
             let owner = queue as usize % capture.workers;
             let address = QueueAddress { interface_index: state.index, queue };
             let owner_on_queue = if sockets_per_queue == 1 { 0 } else { owner };
             let opened = xsk::open_queue(address, &xsk_config, sockets_per_queue as usize, owner_on_queue)
-                .map_err(|error| explain_open(error, interface.name(), queue, capture))?;
+                .map_err(|error| {
+                    explain_open(error, interface.name(), queue, capture, jumbo_bytes.is_some())
+                })?;
             copy_mode = if opened.copy_mode == CopyMode::Copy { CopyMode::Copy } else { copy_mode };
-            busy_polls &= opened.busy_polls;
             for (index, port) in opened.ports.into_iter().enumerate() {
                 let slot = queue * sockets_per_queue + index as u32;
                 program.set_socket(slot, port.handle().raw())?;
@@ -87,12 +87,6 @@ impl Capture for XdpCapture {
                 let worker = if sockets_per_queue == 1 { owner } else { index };
                 ports[worker].push(port);
             }
-        }
-        if capture.busy_poll_us > 0 && !busy_polls {
-            tracing::warn!(
-                interface = interface.name(),
-                "busy polling is off: the driver names no NAPI instance for its queues",
-            );
         }
         let sources = ports.into_iter().map(|ports| XskSource::new(ports, jumbo_bytes, clock)).collect();
         let promiscuous = capture
@@ -133,8 +127,8 @@ impl Capture for XdpCapture {
         true
     }
 
-    fn set_filter(&mut self, config: &Config) -> Result<()> {
-        self.program.set_filter(&config.filter)?;
+    fn set_filter(&mut self, filter: &FilterConfig) -> Result<()> {
+        self.program.set_filter(filter)?;
         Ok(())
     }
 }
@@ -162,6 +156,7 @@ fn explain_open(
     interface: &str,
     queue: u32,
     capture: &CaptureConfig,
+    jumbo: bool,
 ) -> anyhow::Error {
     let what = match error.raw_os_error() {
         Some(libc::EBUSY) => format!("queue {queue} of {interface} already has an AF_XDP socket of another program"),
@@ -169,7 +164,7 @@ fn explain_open(
             format!("{interface} has no zero-copy mode: unset capture.require_zero_copy")
         }
         Some(libc::EPERM | libc::EACCES) => {
-            "no privilege to open AF_XDP sockets: run as root, or with CAP_NET_RAW and CAP_IPC_LOCK".to_owned()
+            "no privilege to open AF_XDP sockets: run as root, or with CAP_NET_RAW (and CAP_IPC_LOCK, where locked memory is limited)".to_owned()
         }
         Some(libc::ENOMEM) if capture.huge_pages == HugePages::Reserved => {
             "too few huge pages are reserved: raise vm.nr_hugepages, or set capture.huge_pages = \"transparent\""
@@ -179,6 +174,9 @@ fn explain_open(
             "no memory for {} frames of {} bytes: lower capture.frames or raise the locked-memory limit",
             capture.frames, capture.frame_bytes,
         ),
+        Some(libc::EINVAL) if jumbo => {
+            format!("frames of {interface} need several buffers each, which AF_XDP has from Linux 6.6 on: lower its MTU")
+        }
         Some(libc::EAFNOSUPPORT) => "this kernel has no AF_XDP: capture with --source afpacket".to_owned(),
         _ => format!("cannot open an AF_XDP socket on queue {queue} of {interface}"),
     };

@@ -207,7 +207,7 @@ impl FlowTable {
         huge::touch(&mut self.free, SlotId(0));
     }
 
-    /// Bytes that a table of this capacity occupies, all of it touched at construction.
+    /// Bytes that a table of this capacity occupies.
     pub fn predicted_bytes(capacity: usize) -> usize {
         capacity * (size_of::<Hot>() + size_of::<Cold>() + size_of::<SlotId>())
             + Index::words_len(capacity) * size_of::<u64>()

@@ -6,6 +6,7 @@ use crate::{
     source::Frame,
 };
 use kflow::IcmpKind;
+use sensor_ebpf::EXTENSION_HEADERS_MAX;
 
 const IPV4_HEADER_BYTES: usize = 20;
 const IPV6_HEADER_BYTES: usize = 40;
@@ -13,8 +14,6 @@ const IPV6_HEADER_BYTES: usize = 40;
 const PADDED_FRAME_BYTES: u32 = 60;
 /// Next-header value of a packet that is its header (RFC 8200 §4.7).
 const NO_NEXT_HEADER: u8 = 59;
-/// RFC 8200 §4.1 names seven at most; one more is spared for the odd sender.
-const EXTENSION_HEADERS_MAX: usize = 8;
 
 /// Next-header values of the extension headers that are walked over.
 mod extension {
@@ -114,7 +113,7 @@ fn extension_headers(bytes: &[u8], first: u8, start: usize, end: usize) -> Resul
         fragment: Fragment::Whole,
         anomaly: None,
     };
-    for _ in 0..EXTENSION_HEADERS_MAX {
+    for depth in 0..=EXTENSION_HEADERS_MAX {
         let is_fragment = match upper.protocol {
             extension::FRAGMENT => true,
             extension::HOP_BY_HOP
@@ -125,6 +124,9 @@ fn extension_headers(bytes: &[u8], first: u8, start: usize, end: usize) -> Resul
             | extension::SHIM6 => false,
             _ => return Ok(upper),
         };
+        if depth == EXTENSION_HEADERS_MAX {
+            break;
+        }
         let Some(header) = bytes_at::<4>(&bytes[..end], upper.start) else {
             return Ok(Upper { anomaly: Some(Anomaly::ExtensionTruncated), ..upper });
         };

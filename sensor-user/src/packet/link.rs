@@ -2,11 +2,10 @@
 
 use super::{NotFlow, bytes_at, u16_at};
 use crate::source::{Frame, LinkType};
+use sensor_ebpf::VLAN_TAGS_MAX;
 
 const ETHERNET_BYTES: usize = 14;
 const VLAN_TAG_BYTES: usize = 4;
-/// Tags followed on one frame; stacks deeper than this are accounted as such.
-const VLAN_TAGS_MAX: usize = 4;
 /// EtherTypes below this are IEEE 802.3 lengths.
 const ETHERTYPE_MIN: u16 = 0x0600;
 

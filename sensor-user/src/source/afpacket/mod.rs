@@ -130,7 +130,7 @@ impl AfPacketSource {
 }
 
 impl Source for AfPacketSource {
-    fn receive(&mut self, _now: Moment, visit: impl FnMut(&[Frame<'_>])) -> Result<Received, SourceError> {
+    fn receive(&mut self, now: Moment, visit: impl FnMut(&[Frame<'_>])) -> Result<Received, SourceError> {
         let mut visit = visit;
         loop {
             let Some(block) = self.ring.block() else { return self.nothing() };
@@ -139,6 +139,9 @@ impl Source for AfPacketSource {
             let count = block::walk(block, cursor, &mut frames)
                 .ok_or_else(|| SourceError::Io(io::Error::from(io::ErrorKind::InvalidData)))?;
             if count > 0 {
+                for frame in &mut frames[..count] {
+                    frame.time = plausible(frame.time, now);
+                }
                 visit(&frames[..count]);
             }
             if cursor.is_at_end() {
@@ -164,6 +167,11 @@ impl Source for AfPacketSource {
         let _ = self.statistics();
         KernelCounts { offered: self.statistics.packets, dropped: self.statistics.drops }
     }
+}
+
+/// The kernel stamps with wall time, which somebody may set; the flows' timers run on a clock that only goes on.
+fn plausible(stamp: Moment, now: Moment) -> Moment {
+    if stamp.since(now).max(now.since(stamp)) > CLOCKS_APART_NS { now } else { stamp }
 }
 
 /// Why an interface cannot be captured.
@@ -220,3 +228,5 @@ impl std::error::Error for AfPacketError {
 }
 
 const EMPTY_CALLS_MAX: u32 = 1024;
+/// A time stamp further from the sensor's own clock than this is of another time.
+const CLOCKS_APART_NS: u64 = 1_000_000_000;

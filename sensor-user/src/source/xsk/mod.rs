@@ -49,6 +49,16 @@ pub struct Port {
     rx: Consumer<Descriptor>,
     umem: Arc<Umem>,
     recycling: Recycling,
+    busy_poll: BusyPoll,
+}
+
+/// Busy polling: the worker's own system call runs the driver's receive path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BusyPoll {
+    Off,
+    /// To be turned on with the first frames: only they tell the kernel which NAPI instance to poll.
+    Wanted(Duration),
+    On,
 }
 
 /// How frames get back to the kernel.
@@ -66,8 +76,6 @@ pub struct OpenQueue {
     /// In the order of workers.
     pub ports: Vec<Port>,
     pub copy_mode: CopyMode,
-    /// Busy polling was asked for and takes effect.
-    pub busy_polls: bool,
 }
 
 /// Opens a queue for `workers` workers; `owner` is the one that keeps the fill ring full.
@@ -84,27 +92,30 @@ pub fn open_queue(
     };
     let OwningSocket { handle, rx, fill } = socket::open_owner(address, &umem, config.frames, bind)?;
     let copy_mode = handle.copy_mode()?;
-    let busy_polls = match config.busy_poll {
-        Some(busy) => handle.busy_poll(busy, BURST_FRAMES_MAX as u32)?,
-        None => false,
-    };
     // Every frame fits at once, so a return never finds the queue full.
     let returned = (workers > 1).then(|| Arc::new(ArrayQueue::new(config.frames as usize)));
+    let busy_poll = config.busy_poll.map_or(BusyPoll::Off, BusyPoll::Wanted);
     let mut ports = Vec::with_capacity(workers);
     for _ in 1..workers {
         let (handle, rx) = socket::open_sharer(address, &handle, config.frames)?;
         let returned = returned.clone().expect("there are several workers");
-        ports.push(Port { handle, rx, umem: umem.clone(), recycling: Recycling::Lender { returned } });
+        ports.push(Port {
+            handle,
+            rx,
+            umem: umem.clone(),
+            recycling: Recycling::Lender { returned },
+            busy_poll,
+        });
     }
-    ports.insert(owner, Port { handle, rx, umem, recycling: Recycling::Owner { fill, returned } });
-    Ok(OpenQueue { ports, copy_mode, busy_polls })
+    ports.insert(owner, Port { handle, rx, umem, recycling: Recycling::Owner { fill, returned }, busy_poll });
+    Ok(OpenQueue { ports, copy_mode })
 }
 
 /// All ports of one worker.
 #[derive(Debug)]
 pub struct XskSource {
     ports: Vec<Port>,
-    handles: Vec<SocketHandle>,
+    waiting: socket::WaitSet,
     /// The port that is asked next, so that a busy queue does not starve the others.
     next: usize,
     clock: Clock,
@@ -121,10 +132,10 @@ struct Assembly {
 impl XskSource {
     /// `jumbo_bytes` as in the config that the ports were opened with.
     pub fn new(ports: Vec<Port>, jumbo_bytes: Option<u32>, clock: Clock) -> XskSource {
-        let handles = ports.iter().map(|port| port.handle.clone()).collect();
+        let waiting = socket::WaitSet::new(ports.iter().map(|port| &port.handle));
         let frame_bytes_max = jumbo_bytes.unwrap_or(0) as usize;
         let assembly = Assembly { bytes: vec![0; frame_bytes_max * BURST_FRAMES_MAX], frame_bytes_max };
-        XskSource { ports, handles, next: 0, clock, assembly }
+        XskSource { ports, waiting, next: 0, clock, assembly }
     }
 
     fn has_shared_queue(&self) -> bool {
@@ -135,12 +146,14 @@ impl XskSource {
 impl Source for XskSource {
     #[inline]
     fn receive(&mut self, now: Moment, mut visit: impl FnMut(&[Frame<'_>])) -> Result<Received, SourceError> {
-        for _ in 0..self.ports.len() {
+        let ports_len = self.ports.len();
+        for _ in 0..ports_len {
             let port = &mut self.ports[self.next];
-            self.next = (self.next + 1) % self.handles.len();
+            self.next = (self.next + 1) % ports_len;
             port.reclaim();
             let frames = port.receive(now, self.clock, &mut self.assembly, &mut visit);
             if frames > 0 {
+                port.start_busy_poll();
                 return Ok(Received::Frames(frames));
             }
             port.wake_kernel();
@@ -151,7 +164,7 @@ impl Source for XskSource {
     fn wait(&mut self, timeout: Duration) {
         // Frames that other workers return must reach the fill ring soon.
         let limit = if self.has_shared_queue() { Duration::from_millis(1) } else { timeout };
-        socket::wait(&self.handles, timeout.min(limit));
+        self.waiting.wait(timeout.min(limit));
     }
 
     fn ring_levels(&self) -> RingLevels {
@@ -209,6 +222,11 @@ impl Port {
             };
             count += 1;
         }
+        if count == 0 {
+            // The rest of a frame of several buffers is not there yet.
+            self.rx.refresh();
+            return 0;
+        }
         visit(&frames[..count]);
         for ahead in 0..used {
             let frame = self.umem.frame_of(&self.rx.peek(ahead));
@@ -258,11 +276,23 @@ impl Port {
         fill.submit();
     }
 
+    /// Once, with the first frames.
+    #[inline(always)]
+    fn start_busy_poll(&mut self) {
+        let BusyPoll::Wanted(busy) = self.busy_poll else { return };
+        self.busy_poll = match self.handle.busy_poll(busy, BURST_FRAMES_MAX as u32) {
+            Ok(true) => BusyPoll::On,
+            Ok(false) | Err(_) => {
+                tracing::warn!("busy polling stays off: the driver names no NAPI instance for the queue");
+                BusyPoll::Off
+            }
+        };
+    }
+
     #[inline(always)]
     fn wake_kernel(&self) {
-        if let Recycling::Owner { fill, .. } = &self.recycling
-            && fill.needs_wakeup()
-        {
+        let needs_wakeup = matches!(&self.recycling, Recycling::Owner { fill, .. } if fill.needs_wakeup());
+        if needs_wakeup || self.busy_poll == BusyPoll::On {
             self.handle.kick();
         }
     }

@@ -179,6 +179,11 @@ impl<T, M: RingMemory<T>> Consumer<T, M> {
         self.produced.wrapping_sub(self.consumed)
     }
 
+    /// Asks the producer again although entries are left.
+    pub fn refresh(&mut self) {
+        self.produced = self.memory.load_producer(Ordering::Acquire);
+    }
+
     /// The entry `ahead` of the next one; `ahead` is below the last [`Consumer::available`].
     #[inline(always)]
     pub fn peek(&self, ahead: u32) -> T {

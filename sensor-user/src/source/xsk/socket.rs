@@ -227,17 +227,25 @@ pub fn open_sharer(
     Ok((handle, rx))
 }
 
-/// Waits until one of the sockets has something, or the time is over.
-pub fn wait(handles: &[SocketHandle], timeout: Duration) {
-    const SOCKETS_POLLED_MAX: usize = 64;
-    let mut polled = [libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 }; SOCKETS_POLLED_MAX];
-    for (slot, handle) in polled.iter_mut().zip(handles) {
-        slot.fd = handle.raw();
+/// Sockets to wait for together.
+#[derive(Debug)]
+pub struct WaitSet(Vec<libc::pollfd>);
+
+impl WaitSet {
+    pub fn new<'a>(handles: impl Iterator<Item = &'a SocketHandle>) -> WaitSet {
+        WaitSet(
+            handles
+                .map(|handle| libc::pollfd { fd: handle.raw(), events: libc::POLLIN, revents: 0 })
+                .collect(),
+        )
     }
-    let count = handles.len().min(SOCKETS_POLLED_MAX);
-    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: `count` elements of the array are handed over. A signal just ends the wait.
-    unsafe { libc::poll(polled.as_mut_ptr(), count as libc::nfds_t, timeout_ms) };
+
+    /// Until one of the sockets has something, or the time is over.
+    pub fn wait(&mut self, timeout: Duration) {
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the vector's elements are handed over with their number. A signal just ends the wait.
+        unsafe { libc::poll(self.0.as_mut_ptr(), self.0.len() as libc::nfds_t, timeout_ms) };
+    }
 }
 
 struct Offsets {
