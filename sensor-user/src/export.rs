@@ -39,6 +39,8 @@ pub struct Lane {
     full: ArrayQueue<Batch>,
     empty: ArrayQueue<Vec<FlowRecord>>,
     exporter: OnceLock<Thread>,
+    /// The exporter ended, by itself or by a panic: no buffer will come back.
+    is_abandoned: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Lane {
             full: ArrayQueue::new(batches),
             empty: ArrayQueue::new(batches),
             exporter: OnceLock::new(),
+            is_abandoned: AtomicBool::new(false),
         };
         for _ in 0..batches {
             lane.empty.push(Vec::with_capacity(batch_records)).expect("the queue holds all buffers");
@@ -132,7 +135,9 @@ impl Outbox {
     fn next_buffer(&self) -> Option<Vec<FlowRecord>> {
         loop {
             let buffer = self.lane.empty.pop();
-            if buffer.is_some() || self.when_full == WhenFull::Shed {
+            let must_shed =
+                self.when_full == WhenFull::Shed || self.lane.is_abandoned.load(Ordering::Acquire);
+            if buffer.is_some() || must_shed {
                 return buffer;
             }
             thread::sleep(WAIT_NAP);
@@ -205,6 +210,15 @@ struct Run {
     reader_gone: Arc<AtomicBool>,
 }
 
+impl Drop for Run {
+    /// Also on a panic: whoever waits for a buffer shall not wait for ever.
+    fn drop(&mut self) {
+        for lane in &self.lanes {
+            lane.is_abandoned.store(true, Ordering::Release);
+        }
+    }
+}
+
 impl Run {
     fn until(&mut self, stop: &AtomicBool) {
         loop {
@@ -270,4 +284,43 @@ fn note_failure(name: &str, error: &SinkError, cells: &SinkCells) {
         tracing::error!(sink = name, error = %error, "cannot write records; they are counted as failed");
     }
     cells.failures.add(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Panicking;
+
+    impl Sink for Panicking {
+        fn write(&mut self, _records: &[FlowRecord]) -> Result<(), SinkError> {
+            panic!("a sink of this test panics");
+        }
+
+        fn flush(&mut self) -> Result<(), SinkError> {
+            Ok(())
+        }
+
+        fn name(&self) -> &'static str {
+            "panicking"
+        }
+    }
+
+    #[test]
+    fn worker_that_waits_sheds_when_the_exporter_is_gone() {
+        const RECORDS: u64 = 20;
+        let lane = Arc::new(Lane::new(2, 2));
+        let cells = Arc::new(WorkerCells::default());
+        let sink = NamedSink { sink: Box::new(Panicking), cells: Arc::default() };
+        let exporter = Exporter::start(std::slice::from_ref(&lane), vec![sink], Clock::start())
+            .expect("a thread starts");
+        let mut outbox = Outbox::new(lane, WhenFull::Wait, cells.clone());
+        for _ in 0..RECORDS {
+            outbox.push(FlowRecord::default(), Moment(0));
+        }
+        outbox.hand_over(Moment(0));
+        exporter.stop();
+        // Two buffers of two are all that ever went out.
+        assert_eq!(cells.records_shed.read(), RECORDS - 4);
+    }
 }
