@@ -1,7 +1,7 @@
 //! Whatever is observed by a tiny table comes out of it, in the right direction, and the counts add up.
 #![no_main]
 
-use kflow::{DirectionCounters, FlowRecord, IcmpKind, MacAddress};
+use kflow::{DirectionCounters, FlowRecord, MacAddress};
 use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
@@ -108,13 +108,9 @@ fn packet(conversation: u32, from_low: bool, tcp_flags: u8, fragment: bool, byte
         key,
         sender,
         network_bytes: u32::from(bytes),
-        vlan: 0,
-        tos: 0,
         tcp_flags,
-        icmp: IcmpKind::default(),
         fragment: if fragment { Fragment::First } else { Fragment::Whole },
-        payload: 0..0,
-        anomaly: None,
+        ..Packet::EMPTY
     }
 }
 

@@ -30,5 +30,8 @@ pub mod text;
 mod chf_capnp;
 
 pub use error::Error;
-pub use record::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};
+pub use record::{
+    DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, MacAddress, TcpDirection, TcpRecord,
+    TcpState, Tunnel, TunnelKind,
+};
 pub use sink::{Sink, SinkError};

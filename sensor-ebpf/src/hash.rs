@@ -37,6 +37,15 @@ pub const fn flow_v6(
     finish(key, sum ^ C3, protocol)
 }
 
+/// Hash of a flow in one of several address spaces. Only userspace looks into tunnels.
+#[inline(always)]
+pub const fn within(key: HashKey, flow_hash: u64, domain: u64) -> u64 {
+    let mut x = (flow_hash ^ domain.wrapping_mul(C2) ^ key.flow).wrapping_mul(C1);
+    x ^= x >> 32;
+    x = x.wrapping_mul(C3);
+    x ^ (x >> 29)
+}
+
 /// Whether the flow is among the one in `rate` that are looked at. Uses the upper half of the hash.
 #[inline(always)]
 pub const fn is_sampled(hash: u64, rate: u32) -> bool {

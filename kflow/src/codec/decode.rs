@@ -124,6 +124,7 @@ fn read_record(chf: c_h_f::Reader<'_>, known: &KnownColumns) -> Result<FlowRecor
         },
         end_reason: EndReason::IdleTimeout,
         sample_rate: read_sample_rate(chf),
+        ..FlowRecord::default()
     };
     read_customs(chf, known, &mut record)?;
     Ok(record)

@@ -1,6 +1,7 @@
 //! The flow key: one value for both directions of a conversation.
 
 use crate::packet::Side;
+use kflow::TunnelKind;
 use sensor_ebpf::hash::{self, HashKey};
 use std::{
     hint::select_unpredictable,
@@ -10,9 +11,25 @@ use std::{
 /// Addresses, ports and protocol in canonical order: the end with the lower (address, port) comes first.
 ///
 /// Words 0 and 1 are the low end's address (an IPv4 address is the lower half of word 1), 2 and 3 the high
-/// end's, word 4 holds the ports, the protocol and the family. Five words compare in five instructions.
+/// end's, word 4 holds the ports, the protocol and the family, word 5 the [`Domain`]. Six words compare in six
+/// instructions.
 #[derive(Clone, Copy, Debug, Eq, Default)]
-pub struct FlowKey([u64; 5]);
+pub struct FlowKey([u64; 6]);
+
+/// Which of several address spaces a flow is in: tenants of an overlay network may use the same addresses.
+///
+/// Zero outside of tunnels, else the kind of the tunnel and, where both directions carry the same one, its id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Domain(u64);
+
+impl Domain {
+    pub const NONE: Domain = Domain(0);
+
+    #[inline(always)]
+    pub fn new(kind: TunnelKind, id: u32) -> Domain {
+        Domain((kind as u64) << 32 | u64::from(id))
+    }
+}
 
 impl PartialEq for FlowKey {
     /// Without a branch: the derived one calls a function for 40 bytes.
@@ -35,7 +52,7 @@ const FAMILY_V6: u64 = 1 << 40;
 
 impl FlowKey {
     /// The key of no packet: protocol 0 between nothing and nothing.
-    pub const EMPTY: FlowKey = FlowKey([0; 5]);
+    pub const EMPTY: FlowKey = FlowKey([0; 6]);
 
     /// Key and sender of a packet from `addresses[0]` to `addresses[1]`, host-order integers.
     #[inline(always)]
@@ -76,21 +93,31 @@ impl FlowKey {
             select(destination.0, source.0),
             select(destination.1, source.1),
             ports | u64::from(protocol) << 32 | family,
+            0,
         ]);
         (key, select_unpredictable(is_low, Side::Low, Side::High))
     }
 
-    /// The hash that the kernel program computes for the same packet.
+    /// The same flow in another address space.
+    #[must_use]
+    pub fn within(mut self, domain: Domain) -> FlowKey {
+        self.0[5] = domain.0;
+        self
+    }
+
+    /// The hash that the kernel program computes for the same packet; in a domain, one of its own.
     #[inline(always)]
     pub fn hash(&self, key: HashKey) -> u64 {
-        let [low_upper, low_lower, high_upper, high_lower, rest] = self.0;
+        let [low_upper, low_lower, high_upper, high_lower, rest, domain] = self.0;
         let (low_port, high_port) = (rest as u16, (rest >> 16) as u16);
-        if rest & FAMILY_V6 == 0 {
+        let plain = if rest & FAMILY_V6 == 0 {
             let (low, high) = (low_lower as u32, high_lower as u32);
-            return hash::flow_v4(key, (low, low_port), (high, high_port), self.protocol());
-        }
-        let (low, high) = ((low_upper, low_lower, low_port), (high_upper, high_lower, high_port));
-        hash::flow_v6(key, low, high, self.protocol())
+            hash::flow_v4(key, (low, low_port), (high, high_port), self.protocol())
+        } else {
+            let (low, high) = ((low_upper, low_lower, low_port), (high_upper, high_lower, high_port));
+            hash::flow_v6(key, low, high, self.protocol())
+        };
+        if domain == 0 { plain } else { hash::within(key, plain, domain) }
     }
 
     #[inline(always)]
@@ -100,7 +127,7 @@ impl FlowKey {
 
     /// Address and port of one end.
     pub fn end(&self, side: Side) -> (IpAddr, u16) {
-        let [low_upper, low_lower, high_upper, high_lower, rest] = self.0;
+        let [low_upper, low_lower, high_upper, high_lower, rest, _] = self.0;
         let (upper, lower, port) = match side {
             Side::Low => (low_upper, low_lower, rest as u16),
             Side::High => (high_upper, high_lower, (rest >> 16) as u16),

@@ -9,7 +9,7 @@ mod list;
 pub mod table;
 mod wheel;
 
-pub use key::FlowKey;
+pub use key::{Domain, FlowKey};
 pub use table::{FlowTable, Observation, TableConfig};
 
 #[cfg(test)]

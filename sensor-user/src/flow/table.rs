@@ -93,7 +93,6 @@ pub struct TableCounts {
 struct Hot {
     key: FlowKey,
     last: Moment,
-    wheel: Links,
     tag: u32,
     tick: u16,
     state: State,
@@ -151,6 +150,7 @@ pub struct FlowTable {
     index: Index,
     hot: HotSlab,
     cold: ColdSlab,
+    wheel_links: WheelSlab,
     free: Vec<SlotId>,
     wheel: Wheel,
     embryonic: List,
@@ -163,11 +163,14 @@ pub struct FlowTable {
 struct HotSlab(Vec<Hot>);
 #[derive(Debug)]
 struct ColdSlab(Vec<Cold>);
+/// Neighbours on the timer wheel, which only expiry touches.
+#[derive(Debug)]
+struct WheelSlab(Vec<Links>);
 
-impl LinkStore for HotSlab {
+impl LinkStore for WheelSlab {
     #[inline(always)]
     fn links_mut(&mut self, slot: SlotId) -> &mut Links {
-        &mut self.0[slot.0 as usize].wheel
+        &mut self.0[slot.0 as usize]
     }
 }
 
@@ -190,6 +193,7 @@ impl FlowTable {
             index: Index::new(config.capacity),
             hot: HotSlab(huge::reserved(config.capacity)),
             cold: ColdSlab(huge::reserved(config.capacity)),
+            wheel_links: WheelSlab(huge::reserved(config.capacity)),
             free: Vec::with_capacity(config.capacity),
             wheel: Wheel::new(),
             embryonic: List::EMPTY,
@@ -204,12 +208,13 @@ impl FlowTable {
         self.index.clear();
         huge::touch(&mut self.hot.0, Hot::FREE);
         huge::touch(&mut self.cold.0, Cold::FREE);
+        huge::touch(&mut self.wheel_links.0, Links::UNLINKED);
         huge::touch(&mut self.free, SlotId(0));
     }
 
     /// Bytes that a table of this capacity occupies.
     pub fn predicted_bytes(capacity: usize) -> usize {
-        capacity * (size_of::<Hot>() + size_of::<Cold>() + size_of::<SlotId>())
+        capacity * (size_of::<Hot>() + size_of::<Cold>() + size_of::<Links>() + size_of::<SlotId>())
             + Index::words_len(capacity) * size_of::<u64>()
             + Wheel::BYTES
     }
@@ -284,12 +289,12 @@ impl FlowTable {
     /// Asks for what ending a flow will touch, and for the flow behind it on the wheel.
     #[inline(always)]
     fn prefetch_expiry(&self, slot: SlotId) {
-        let Hot { tag, wheel, .. } = &self.hot.0[slot.0 as usize];
-        self.index.prefetch(*tag);
-        if let Some(next) = self.hot.0.get(wheel.next as usize) {
+        self.index.prefetch(self.hot.0[slot.0 as usize].tag);
+        let next_slot = self.wheel_links.0[slot.0 as usize].next as usize;
+        if let Some(next) = self.hot.0.get(next_slot) {
             crate::prefetch::prefetch(next);
             crate::prefetch::prefetch(&next.start);
-            crate::prefetch::prefetch(&self.cold.0[wheel.next as usize]);
+            crate::prefetch::prefetch(&self.cold.0[next_slot]);
         }
     }
 
@@ -308,6 +313,7 @@ impl FlowTable {
         }
         self.hot.0.clear();
         self.cold.0.clear();
+        self.wheel_links.0.clear();
         self.free.clear();
         self.index.clear();
         self.wheel.clear();
@@ -452,6 +458,7 @@ impl FlowTable {
         }
         self.hot.0.push(Hot::FREE);
         self.cold.0.push(Cold::FREE);
+        self.wheel_links.0.push(Links::UNLINKED);
         Some(SlotId(unused as u32))
     }
 
@@ -515,7 +522,7 @@ impl FlowTable {
             cold.fragments[direction] = cold.fragments[direction].saturating_add(1);
         }
         if is_first_of_direction {
-            cold.vlans[direction] = observation.packet.vlan;
+            cold.vlans[direction] = observation.packet.link.vlan;
         }
         if !cold.has_macs {
             let (destination, source) = observation.mac_addresses;
@@ -541,7 +548,7 @@ impl FlowTable {
     /// Puts a flow on the wheel, and among the embryonic if it is one.
     fn hang(&mut self, slot: SlotId) {
         let deadline = self.deadline(slot);
-        let tick = self.wheel.push(&mut self.hot, slot, deadline);
+        let tick = self.wheel.push(&mut self.wheel_links, slot, deadline);
         let hot = &mut self.hot.0[slot.0 as usize];
         hot.tick = tick;
         if hot.state == State::Embryonic {
@@ -551,7 +558,7 @@ impl FlowTable {
 
     fn unhang(&mut self, slot: SlotId) {
         let Hot { tick, state, .. } = self.hot.0[slot.0 as usize];
-        self.wheel.unlink(&mut self.hot, slot, tick);
+        self.wheel.unlink(&mut self.wheel_links, slot, tick);
         if state == State::Embryonic {
             self.embryonic.unlink(&mut self.cold, slot);
         }
@@ -560,9 +567,9 @@ impl FlowTable {
     /// Moves a flow to its deadline without touching its age among the embryonic.
     fn rehang(&mut self, slot: SlotId) {
         let tick = self.hot.0[slot.0 as usize].tick;
-        self.wheel.unlink(&mut self.hot, slot, tick);
+        self.wheel.unlink(&mut self.wheel_links, slot, tick);
         let deadline = self.deadline(slot);
-        self.hot.0[slot.0 as usize].tick = self.wheel.push(&mut self.hot, slot, deadline);
+        self.hot.0[slot.0 as usize].tick = self.wheel.push(&mut self.wheel_links, slot, deadline);
     }
 
     /// When to look at a flow next. Never before the tick after `now`, or the wheel would not move on.
@@ -623,6 +630,7 @@ impl FlowTable {
             reverse: hot.direction(cold, 1),
             end_reason: reason,
             sample_rate: self.config.sample_rate,
+            ..FlowRecord::default()
         });
     }
 }
@@ -631,7 +639,6 @@ impl Hot {
     const FREE: Hot = Hot {
         key: FlowKey::EMPTY,
         last: Moment(0),
-        wheel: Links::UNLINKED,
         tag: 0,
         tick: 0,
         state: State::Free,
@@ -663,6 +670,7 @@ impl Hot {
             tcp_flags: self.tcp_flags[direction],
             tos: self.tos[direction],
             vlan: cold.vlans[direction],
+            ..DirectionCounters::default()
         }
     }
 }

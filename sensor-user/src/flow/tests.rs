@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    packet::{Fragment, Packet, Side, protocol},
+    packet::{Fragment, LinkTags, Packet, Side, protocol},
 };
 use kflow::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};
 use proptest::prelude::*;
@@ -81,13 +81,12 @@ impl Sent {
             key,
             sender,
             network_bytes: self.bytes,
-            vlan: self.vlan,
+            link: LinkTags { vlan: self.vlan, ..LinkTags::default() },
             tos: self.tos,
             tcp_flags: self.tcp_flags,
             icmp: self.icmp,
             fragment: self.fragment,
-            payload: 0..0,
-            anomaly: None,
+            ..Packet::EMPTY
         }
     }
 

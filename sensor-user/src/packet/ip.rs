@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200): addresses, length, fragments, extension headers.
 
-use super::{Anomaly, Fragment, NotFlow, Packet, bytes_at, link::Network, transport};
+use super::{Anomaly, Fragment, LinkTags, NotFlow, Packet, bytes_at, link::Network, transport};
 use crate::{
     flow::{FlowKey, key::Ends},
     source::Frame,
@@ -177,12 +177,13 @@ fn finish(
         key,
         sender,
         network_bytes: u32::try_from(network_bytes).unwrap_or(u32::MAX),
-        vlan: network.vlan,
+        link: LinkTags { vlan: network.vlan, ..LinkTags::default() },
         tos,
         tcp_flags: transport.tcp_flags,
         icmp: IcmpKind { kind: transport.icmp_type, code: transport.icmp_code },
         fragment: upper.fragment,
         payload: payload_start as u32..upper.end as u32,
         anomaly: upper.anomaly.or(transport.anomaly),
+        ..Packet::EMPTY
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     flow::FlowKey,
     source::{Frame, LinkType},
 };
-use kflow::{IcmpKind, MacAddress};
+use kflow::{IcmpKind, MacAddress, TunnelKind};
 use std::ops::Range;
 
 /// IP protocol numbers (IANA) that the sensor looks into.
@@ -31,16 +31,65 @@ pub struct Packet {
     pub sender: Side,
     /// IPv4 total length, or IPv6 payload length plus 40; what the frame has where the field is left at zero.
     pub network_bytes: u32,
-    /// Identifier of the outermost VLAN tag, 0 if untagged.
-    pub vlan: u16,
+    /// Where the IP header of the packet starts in the frame's bytes.
+    pub network_start: u32,
+    pub link: LinkTags,
     pub tos: u8,
+    /// Time to live or hop limit.
+    pub ttl: u8,
     pub tcp_flags: u8,
     pub icmp: IcmpKind,
     pub fragment: Fragment,
+    /// Where the transport header starts in the frame's bytes; for later fragments, where their data does.
+    pub transport_start: u32,
     /// Where the transport payload lies in the frame's bytes: link padding and what was not captured are cut off.
     pub payload: Range<u32>,
+    /// Length of the transport payload on the wire, captured or not, as far as the frame had it.
+    pub payload_wire_bytes: u32,
+    /// Zeros unless a whole TCP segment with a plausible header was there.
+    pub tcp: TcpHeader,
+    /// What the packet was carried in.
+    pub tunnel: Encapsulation,
     /// Something about the packet is odd; it is counted to its flow all the same.
     pub anomaly: Option<Anomaly>,
+}
+
+/// What the link layer says beside addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkTags {
+    /// Identifier of the outermost VLAN tag, 0 if untagged.
+    pub vlan: u16,
+    /// Identifier of the tag behind it, 0 if there is none.
+    pub inner_vlan: u16,
+    /// Of PPP over Ethernet, 0 if there is none.
+    pub pppoe_session: u16,
+    /// Labels of the MPLS stack.
+    pub mpls_labels: u8,
+    /// The top one, 20 bits; means nothing without labels.
+    pub mpls_label: u32,
+}
+
+/// The fixed part of a TCP header as far as ports and flags do not have it (RFC 9293).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpHeader {
+    pub sequence: u32,
+    pub acknowledgement: u32,
+    pub window: u16,
+    /// 20 to 60 with options, which follow the first 20 bytes of the transport header as far as they were captured;
+    /// 0 if there is no header to speak of.
+    pub header_bytes: u8,
+}
+
+/// The tunnel directly around a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Encapsulation {
+    pub kind: TunnelKind,
+    /// IP headers outside of the packet's own.
+    pub depth: u8,
+    /// As [`kflow::Tunnel::forward_id`].
+    pub id: u32,
+    /// Where the IP header of the carrying packet starts in the frame's bytes.
+    pub outer_start: u32,
 }
 
 impl Packet {
@@ -49,12 +98,18 @@ impl Packet {
         key: FlowKey::EMPTY,
         sender: Side::Low,
         network_bytes: 0,
-        vlan: 0,
+        network_start: 0,
+        link: LinkTags { vlan: 0, inner_vlan: 0, pppoe_session: 0, mpls_labels: 0, mpls_label: 0 },
         tos: 0,
+        ttl: 0,
         tcp_flags: 0,
         icmp: IcmpKind { kind: 0, code: 0 },
         fragment: Fragment::Whole,
+        transport_start: 0,
         payload: 0..0,
+        payload_wire_bytes: 0,
+        tcp: TcpHeader { sequence: 0, acknowledgement: 0, window: 0, header_bytes: 0 },
+        tunnel: Encapsulation { kind: TunnelKind::None, depth: 0, id: 0, outer_start: 0 },
         anomaly: None,
     };
 }

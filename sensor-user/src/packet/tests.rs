@@ -104,7 +104,7 @@ fn check(frame: &Frame<'_>) {
     let Ok(packet) = decode(frame) else { return };
     assert!(packet.payload.start <= packet.payload.end);
     assert!(packet.payload.end as usize <= frame.bytes.len());
-    assert!(packet.vlan < 4096);
+    assert!(packet.link.vlan < 4096);
     check_hash(&packet);
 }
 
@@ -358,7 +358,7 @@ impl Opinion {
             addresses: ends(packet).map(|(address, _)| address),
             ports: has_ports.then(|| ports(packet)),
             protocol,
-            vlan: packet.vlan,
+            vlan: packet.link.vlan,
             tos: packet.tos,
             tcp_flags: packet.tcp_flags,
             icmp: packet.icmp,
@@ -665,7 +665,7 @@ fn the_outermost_tag_names_the_vlan() {
     ] {
         let bytes = Ethernet { tags, ..untagged() }.carry(&v4().packet(&udp(), b"abc"));
         let packet = decoded(&bytes);
-        assert_eq!((packet.vlan, payload(&bytes, &packet)), (vlan, &b"abc"[..]));
+        assert_eq!((packet.link.vlan, payload(&bytes, &packet)), (vlan, &b"abc"[..]));
     }
 }
 
@@ -707,7 +707,7 @@ fn tags_are_followed_on_cooked_links_too() {
     let header = [&[0; 14][..], &[0x81, 0x00, 0x00, 0x2a, 0x08, 0x00]].concat();
     let bytes = [&header[..], &packet].concat();
     let decoded = decode(&frame(LinkType::LINUX_SLL, &bytes)).expect("a packet of a flow");
-    assert_eq!((decoded.vlan, ports(&decoded)), (42, (4000, 53)));
+    assert_eq!((decoded.link.vlan, ports(&decoded)), (42, (4000, 53)));
 }
 
 #[test]
