@@ -1,15 +1,16 @@
 //! Whatever is observed by a tiny table comes out of it, in the right direction, and the counts add up.
 #![no_main]
 
-use kflow::{DirectionCounters, FlowRecord, MacAddress};
+use kflow::{DirectionCounters, FlowRecord};
 use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
 };
 use sensor_user::{
     clock::Moment,
-    flow::{FlowKey, FlowTable, Observation, TableConfig, key::Ends},
+    flow::{Amount, FlowKey, FlowTable, Observation, TableConfig, key::Ends},
     packet::{Fragment, Packet, Side},
+    source::Frame,
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -76,9 +77,9 @@ fuzz_target!(|input: Input| {
                 let frame_bytes = u32::from(bytes) + 14;
                 let amounts = [1, u64::from(bytes), u64::from(frame_bytes)];
                 add(&mut went_in, (u32::from(conversation), from_low), amounts);
-                let mac_addresses = (MacAddress::default(), MacAddress::default());
+                let amount = Amount::one(&packet, frame_bytes);
                 let observation =
-                    Observation { packet: &packet, hash, mac_addresses, frame_bytes, time: now };
+                    Observation { packet: &packet, hash, frame: &Frame::EMPTY, amount, time: now };
                 table.observe(&observation, &mut emit);
             }
             Step::Expire { flows_max } => table.expire(now, usize::from(flows_max), &mut emit),

@@ -31,7 +31,7 @@ mod chf_capnp;
 
 pub use error::Error;
 pub use record::{
-    DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, MacAddress, TcpDirection, TcpRecord,
-    TcpState, Tunnel, TunnelKind,
+    DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, MacAddress, TcpDirection,
+    TcpRecord, TcpState, Tunnel, TunnelKind,
 };
 pub use sink::{Sink, SinkError};

@@ -14,7 +14,7 @@ use kflow::FlowRecord;
 use sensor_ebpf::hash::HashKey;
 use sensor_user::{
     clock::Moment,
-    flow::{FlowTable, Observation, TableConfig},
+    flow::{Amount, FlowTable, Observation, TableConfig},
     packet::{self, Packet},
     source::{BURST_FRAMES_MAX, Frame, LinkType},
 };
@@ -347,8 +347,8 @@ fn update_burst(
         let observation = Observation {
             packet: &prepared.packet,
             hash: prepared.hash,
-            mac_addresses: packet::mac_addresses(frame),
-            frame_bytes: frame.wire_bytes,
+            frame,
+            amount: Amount::one(&prepared.packet, frame.wire_bytes),
             time: now,
         };
         table.observe(&observation, &mut emit);

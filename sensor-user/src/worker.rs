@@ -9,7 +9,7 @@ use crate::{
     config::Idle,
     export::Outbox,
     filter::PacketFilter,
-    flow::{FlowTable, Observation, TableConfig},
+    flow::{Amount, FlowTable, Observation, TableConfig},
     packet::{self, NotFlow, Packet},
     source::{BURST_FRAMES_MAX, Frame, KernelCounts, Received, Source, SourceError},
 };
@@ -291,8 +291,8 @@ impl State {
             let observation = Observation {
                 packet: &prepared.packet,
                 hash: prepared.hash,
-                mac_addresses: packet::mac_addresses(frame),
-                frame_bytes: frame.wire_bytes,
+                frame,
+                amount: Amount::one(&prepared.packet, frame.wire_bytes),
                 time: frame.time,
             };
             let outbox = &mut self.outbox;

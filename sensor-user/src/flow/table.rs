@@ -19,28 +19,40 @@
 //! would look at next.
 
 use super::{
-    FlowKey,
+    entry::{Cold, Hot, HotCounters, Parts, State, mark},
     index::{Index, Probe},
     list::{LinkStore, Links, List},
+    response::Echo,
+    tcp::{
+        Connection, Events, Segment,
+        flag::{ACK, FIN, RST, SYN},
+    },
     wheel::Wheel,
 };
 use crate::{
     clock::Moment,
     huge,
-    packet::{Fragment, Packet, Side},
+    packet::{self, Fragment, Packet, Side, protocol},
+    source::Frame,
 };
-use kflow::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};
+use kflow::{EndReason, FlowRecord};
 use std::time::Duration;
 
 /// A flow with one direction only and fewer packets than this is embryonic.
 pub const EMBRYONIC_PACKETS: u64 = 4;
+/// The two bits of explicit congestion notification, and "congestion experienced" (RFC 3168 §5).
+const ECN_MASK: u8 = 0b11;
+const ECN_CE: u8 = 0b11;
 /// Flows examined for the idlest at an eviction.
 const EVICTION_CANDIDATES: usize = 8;
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const ACK: u8 = 0x10;
+/// Bytes of one flow without its words of the index.
+const FLOW_BYTES: usize = size_of::<Hot>()
+    + size_of::<Connection>()
+    + size_of::<Events>()
+    + size_of::<Cold>()
+    + size_of::<Links>()
+    + size_of::<SlotId>();
 
 /// Position of a flow in the slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +79,27 @@ pub struct TableConfig {
 pub struct Observation<'a> {
     pub packet: &'a Packet,
     pub hash: u64,
-    /// Destination and source MAC address.
-    pub mac_addresses: (MacAddress, MacAddress),
-    pub frame_bytes: u32,
+    /// What the packet was decoded from.
+    pub frame: &'a Frame<'a>,
+    /// What to count: one packet with these frame bytes, but for fragments that were held back.
+    pub amount: Amount,
     pub time: Moment,
+}
+
+/// Packets of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amount {
+    pub packets: u64,
+    pub bytes: u64,
+    pub frame_bytes: u64,
+}
+
+impl Amount {
+    /// One packet in a frame of this length on the wire.
+    #[inline(always)]
+    pub fn one(packet: &Packet, frame_bytes: u32) -> Amount {
+        Amount { packets: 1, bytes: u64::from(packet.network_bytes), frame_bytes: u64::from(frame_bytes) }
+    }
 }
 
 /// Why flows ended and what the table refused, since construction.
@@ -87,59 +116,6 @@ pub struct TableCounts {
     pub evicted_crowded: u64,
 }
 
-/// What every packet of a flow touches: two cache lines.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Hot {
-    key: FlowKey,
-    last: Moment,
-    tag: u32,
-    tick: u16,
-    state: State,
-    /// Which end of the key is the source.
-    source: Side,
-    // Second line.
-    start: Moment,
-    counters: [HotCounters; 2],
-    tcp_flags: [u8; 2],
-    tos: [u8; 2],
-    /// FINs seen, kept over active timeouts: bit 0 forward, bit 1 reverse.
-    fins: u8,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-struct HotCounters {
-    packets: u64,
-    bytes: u64,
-    frame_bytes: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum State {
-    Free,
-    Embryonic,
-    Grown,
-    Closing,
-}
-
-const _: () = assert!(size_of::<Hot>() == 128);
-
-/// What only the first packet, fragments and the export touch.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Cold {
-    embryonic: Links,
-    macs: [MacAddress; 2],
-    vlans: [u16; 2],
-    fragments: [u32; 2],
-    icmp: IcmpKind,
-    has_macs: bool,
-}
-
-const _: () = assert!(size_of::<Cold>() == 64);
-
 #[derive(Debug)]
 pub struct FlowTable {
     config: TableConfig,
@@ -150,6 +126,8 @@ pub struct FlowTable {
     index: Index,
     hot: HotSlab,
     cold: ColdSlab,
+    connections: Vec<Connection>,
+    events: Vec<Events>,
     wheel_links: WheelSlab,
     free: Vec<SlotId>,
     wheel: Wheel,
@@ -193,6 +171,8 @@ impl FlowTable {
             index: Index::new(config.capacity),
             hot: HotSlab(huge::reserved(config.capacity)),
             cold: ColdSlab(huge::reserved(config.capacity)),
+            connections: huge::reserved(config.capacity),
+            events: huge::reserved(config.capacity),
             wheel_links: WheelSlab(huge::reserved(config.capacity)),
             free: Vec::with_capacity(config.capacity),
             wheel: Wheel::new(),
@@ -208,15 +188,15 @@ impl FlowTable {
         self.index.clear();
         huge::touch(&mut self.hot.0, Hot::FREE);
         huge::touch(&mut self.cold.0, Cold::FREE);
+        huge::touch(&mut self.connections, Connection::NEW);
+        huge::touch(&mut self.events, Events::NEW);
         huge::touch(&mut self.wheel_links.0, Links::UNLINKED);
         huge::touch(&mut self.free, SlotId(0));
     }
 
     /// Bytes that a table of this capacity occupies.
     pub fn predicted_bytes(capacity: usize) -> usize {
-        capacity * (size_of::<Hot>() + size_of::<Cold>() + size_of::<Links>() + size_of::<SlotId>())
-            + Index::words_len(capacity) * size_of::<u64>()
-            + Wheel::BYTES
+        capacity * FLOW_BYTES + Index::words_len(capacity) * size_of::<u64>() + Wheel::BYTES
     }
 
     pub fn len(&self) -> usize {
@@ -245,8 +225,12 @@ impl FlowTable {
     #[inline(always)]
     pub fn prefetch_flow(&self, hash: u64) {
         if let Some(slot) = self.index.first_candidate(Index::tag(hash)) {
-            crate::prefetch::prefetch(&self.hot.0[slot.0 as usize]);
-            crate::prefetch::prefetch(&self.hot.0[slot.0 as usize].start);
+            let hot = &self.hot.0[slot.0 as usize];
+            crate::prefetch::prefetch(hot);
+            crate::prefetch::prefetch(&hot.start);
+            let connection = &self.connections[slot.0 as usize];
+            crate::prefetch::prefetch(connection);
+            crate::prefetch::prefetch(&connection.message_time);
         }
     }
 
@@ -313,6 +297,8 @@ impl FlowTable {
         }
         self.hot.0.clear();
         self.cold.0.clear();
+        self.connections.clear();
+        self.events.clear();
         self.wheel_links.0.clear();
         self.free.clear();
         self.index.clear();
@@ -327,9 +313,10 @@ impl FlowTable {
             self.renew(slot, observation, emit);
         }
         let hot = &mut self.hot.0[slot.0 as usize];
-        hot.last = hot.last.max(now);
+        let before = hot.last;
+        hot.last = before.max(now);
         hot.start = if hot.is_span_empty() { now } else { hot.start.min(now) };
-        self.add(slot, observation);
+        self.add(slot, observation, before);
         let hot = &mut self.hot.0[slot.0 as usize];
         if hot.state == State::Embryonic && hot.has_outgrown_embryo() {
             hot.state = State::Grown;
@@ -337,24 +324,88 @@ impl FlowTable {
         }
     }
 
-    /// Counts a packet to its flow.
+    /// Counts a packet to its flow. `before` is when the flow was last seen.
     #[inline(always)]
-    fn add(&mut self, slot: SlotId, observation: &Observation<'_>) {
+    fn add(&mut self, slot: SlotId, observation: &Observation<'_>, before: Moment) {
         let packet = observation.packet;
-        let hot = &mut self.hot.0[slot.0 as usize];
+        let index = slot.0 as usize;
+        let hot = &mut self.hot.0[index];
         let direction = usize::from(packet.sender != hot.source);
         let counters = &mut hot.counters[direction];
-        let is_first_of_direction = counters.packets == 0;
-        counters.packets += 1;
-        counters.bytes += u64::from(packet.network_bytes);
-        counters.frame_bytes += u64::from(observation.frame_bytes);
+        let is_first_of_span = counters.packets == 0;
+        counters.packets += observation.amount.packets;
+        counters.bytes += observation.amount.bytes;
+        counters.frame_bytes += observation.amount.frame_bytes;
         hot.tcp_flags[direction] |= packet.tcp_flags;
         hot.tos[direction] |= packet.tos;
-        if is_first_of_direction || packet.fragment != Fragment::Whole {
-            self.note_rare(slot, direction, is_first_of_direction, observation);
+        let is_odd = packet.ttl != hot.ttl[direction] || packet.tos & ECN_MASK == ECN_CE;
+        if is_first_of_span || is_odd || packet.fragment != Fragment::Whole {
+            self.note_rare(slot, direction, is_first_of_span, observation);
+        }
+        if packet.tcp.header_bytes > 0 {
+            self.add_segment(slot, direction, observation);
+        } else if packet.key.protocol() != protocol::TCP {
+            self.add_message(slot, direction, observation, before);
         }
         if packet.tcp_flags & (FIN | RST) != 0 {
             self.note_close(slot, direction, packet.tcp_flags);
+        }
+    }
+
+    #[inline(always)]
+    fn add_segment(&mut self, slot: SlotId, direction: usize, observation: &Observation<'_>) {
+        let Observation { packet, frame, time, .. } = *observation;
+        let index = slot.0 as usize;
+        let connection = &mut self.connections[index];
+        let segment = Segment {
+            sequence: packet.tcp.sequence,
+            acknowledgement: packet.tcp.acknowledgement,
+            window: packet.tcp.window,
+            flags: packet.tcp_flags,
+            payload_bytes: packet.payload_wire_bytes,
+            options: packet::tcp_options(frame, packet),
+            time,
+        };
+        if connection.observe(direction, &segment, &mut self.events[index]) {
+            let asked = std::mem::replace(&mut connection.message_time, time);
+            self.note_message(slot, direction, asked, time);
+        }
+    }
+
+    /// A packet of a protocol in which every packet asks or answers.
+    #[inline(always)]
+    fn add_message(&mut self, slot: SlotId, direction: usize, observation: &Observation<'_>, before: Moment) {
+        if observation.packet.key.protocol() == protocol::UDP {
+            return self.note_message(slot, direction, before, observation.time);
+        }
+        if let Some(echo) = Echo::of(observation.packet, observation.frame) {
+            self.cold.0[slot.0 as usize].responses.note_echo(echo, observation.time);
+        }
+    }
+
+    /// Something that asks or answers; `asked` is when the latest before it was sent.
+    #[inline(always)]
+    fn note_message(&mut self, slot: SlotId, direction: usize, asked: Moment, now: Moment) {
+        let hot = &mut self.hot.0[slot.0 as usize];
+        let is_first = hot.marks & (mark::MESSAGE << direction) == 0;
+        let is_turn = (hot.marks & mark::ANSWERED != 0) != (direction == 1);
+        if !is_first && !is_turn {
+            return;
+        }
+        let source_asked = hot.marks & mark::MESSAGE != 0;
+        let was_answered = hot.marks & (mark::MESSAGE << 1) != 0;
+        hot.marks |= mark::MESSAGE << direction;
+        let responses = &mut self.cold.0[slot.0 as usize].responses;
+        if direction == 0 {
+            hot.marks &= !mark::ANSWERED;
+            if !source_asked && !was_answered {
+                responses.ask_first(now);
+            }
+            return;
+        }
+        hot.marks |= mark::ANSWERED;
+        if source_asked && asked != Moment(0) {
+            responses.answer(asked, now);
         }
     }
 
@@ -421,9 +472,17 @@ impl FlowTable {
 
     /// As [`FlowTable::overdue`] for the flow's own next packet, which also tells a reused port.
     fn overdue_at_packet(&self, slot: SlotId, observation: &Observation<'_>) -> Option<EndReason> {
-        let is_closing = self.hot.0[slot.0 as usize].state == State::Closing;
-        if is_closing && observation.packet.tcp_flags & (SYN | ACK) == SYN {
-            return Some(EndReason::EndOfFlow);
+        let index = slot.0 as usize;
+        let hot = &self.hot.0[index];
+        let packet = observation.packet;
+        // The same SYN again tries the same connection: refused ones are.
+        if hot.state == State::Closing && packet.tcp_flags & (SYN | ACK) == SYN && packet.tcp.header_bytes > 0
+        {
+            let direction = usize::from(packet.sender != hot.source);
+            let (connection, events) = (&self.connections[index], &self.events[index]);
+            if connection.is_another(direction, packet.tcp.sequence, events) {
+                return Some(EndReason::EndOfFlow);
+            }
         }
         self.overdue(slot, observation.time)
     }
@@ -444,7 +503,7 @@ impl FlowTable {
         self.index.insert(position, tag, slot);
         self.start(slot, tag, observation);
         self.hang(slot);
-        self.add(slot, observation);
+        self.add(slot, observation, observation.time);
     }
 
     /// A slot that was freed, else one that was never used; `None` at the capacity.
@@ -458,6 +517,8 @@ impl FlowTable {
         }
         self.hot.0.push(Hot::FREE);
         self.cold.0.push(Cold::FREE);
+        self.connections.push(Connection::NEW);
+        self.events.push(Events::NEW);
         self.wheel_links.0.push(Links::UNLINKED);
         Some(SlotId(unused as u32))
     }
@@ -485,58 +546,73 @@ impl FlowTable {
 
     fn start(&mut self, slot: SlotId, tag: u32, observation: &Observation<'_>) {
         self.counts.flows_created += 1;
-        let packet = observation.packet;
-        // A SYN+ACK answers a SYN that was not seen: the receiver is the one who asked.
-        let is_answer = packet.tcp_flags & (SYN | ACK) == SYN | ACK;
-        self.hot.0[slot.0 as usize] = Hot {
-            key: packet.key,
-            last: observation.time,
-            tag,
-            state: State::Embryonic,
-            source: if is_answer { packet.sender.other() } else { packet.sender },
-            start: observation.time,
-            ..Hot::FREE
-        };
-        self.cold.0[slot.0 as usize] = Cold { icmp: packet.icmp, ..Cold::FREE };
+        let index = slot.0 as usize;
+        self.hot.0[index] = Hot::begin(tag, observation);
+        self.cold.0[index] = Cold::begin(observation);
+        if observation.packet.key.protocol() == protocol::TCP {
+            self.connections[index] = Connection::NEW;
+            self.events[index] = Events::NEW;
+        }
     }
 
     /// Counters of a new span; what the flow learned of itself stays.
     fn restart_counters(&mut self, slot: SlotId, start: Moment) {
-        let hot = &mut self.hot.0[slot.0 as usize];
+        let index = slot.0 as usize;
+        let hot = &mut self.hot.0[index];
         hot.start = start;
         hot.counters = [HotCounters::default(); 2];
         hot.tcp_flags = [0; 2];
         hot.tos = [0; 2];
-        self.cold.0[slot.0 as usize].fragments = [0; 2];
+        let is_tcp = hot.key.protocol() == protocol::TCP;
+        let cold = &mut self.cold.0[index];
+        cold.fragments = [0; 2];
+        cold.ecn_ce_packets = [0; 2];
+        cold.responses.restart_span();
+        if is_tcp {
+            self.connections[index].restart_span();
+            self.events[index].restart_span(start);
+        }
     }
 
     fn note_rare(
         &mut self,
         slot: SlotId,
         direction: usize,
-        is_first_of_direction: bool,
+        is_first_of_span: bool,
         observation: &Observation<'_>,
     ) {
+        let Observation { packet, frame, amount, .. } = *observation;
+        let hot = &mut self.hot.0[slot.0 as usize];
         let cold = &mut self.cold.0[slot.0 as usize];
-        if observation.packet.fragment != Fragment::Whole {
-            cold.fragments[direction] = cold.fragments[direction].saturating_add(1);
+        hot.ttl[direction] = packet.ttl;
+        cold.ttl[direction].extend(packet.ttl, is_first_of_span);
+        let packets = u32::try_from(amount.packets).unwrap_or(u32::MAX);
+        if packet.fragment != Fragment::Whole {
+            cold.fragments[direction] = cold.fragments[direction].saturating_add(packets);
         }
-        if is_first_of_direction {
-            cold.vlans[direction] = observation.packet.link.vlan;
+        if packet.tos & ECN_MASK == ECN_CE {
+            cold.ecn_ce_packets[direction] = cold.ecn_ce_packets[direction].saturating_add(packets);
         }
-        if !cold.has_macs {
-            let (destination, source) = observation.mac_addresses;
+        if is_first_of_span {
+            cold.note_first(direction, observation);
+        }
+        if hot.marks & mark::HAS_MACS == 0 {
+            hot.marks |= mark::HAS_MACS;
+            let (destination, source) = packet::mac_addresses(frame);
             cold.macs = if direction == 0 { [source, destination] } else { [destination, source] };
-            cold.has_macs = true;
         }
     }
 
     fn note_close(&mut self, slot: SlotId, direction: usize, tcp_flags: u8) {
         let hot = &mut self.hot.0[slot.0 as usize];
         if tcp_flags & FIN != 0 {
-            hot.fins |= 1 << direction;
+            hot.marks |= mark::FIN << direction;
         }
-        let is_over = tcp_flags & RST != 0 || hot.fins == 0b11;
+        // Who resets first ends it.
+        if tcp_flags & RST != 0 && hot.marks & mark::BOTH_RESETS == 0 {
+            hot.marks |= mark::RESET << direction;
+        }
+        let is_over = tcp_flags & RST != 0 || hot.marks & mark::BOTH_FINS == mark::BOTH_FINS;
         if !is_over || hot.state == State::Closing {
             return;
         }
@@ -609,81 +685,23 @@ impl FlowTable {
 
     /// Emits the record of the current span, unless nothing happened in it.
     fn export(&mut self, slot: SlotId, reason: EndReason, emit: &mut impl FnMut(FlowRecord)) {
-        let hot = &self.hot.0[slot.0 as usize];
+        let index = slot.0 as usize;
+        let hot = &self.hot.0[index];
         if hot.is_span_empty() {
             return;
         }
-        let cold = &self.cold.0[slot.0 as usize];
         self.counts.records[reason as usize - 1] += 1;
-        let endpoint = |side, mac| {
-            let (address, port) = hot.key.end(side);
-            Endpoint { address, port, mac }
-        };
-        emit(FlowRecord {
-            start_ns: hot.start.0,
-            end_ns: hot.last.0,
-            source: endpoint(hot.source, cold.macs[0]),
-            destination: endpoint(hot.source.other(), cold.macs[1]),
-            protocol: hot.key.protocol(),
-            icmp: cold.icmp,
-            forward: hot.direction(cold, 0),
-            reverse: hot.direction(cold, 1),
-            end_reason: reason,
-            sample_rate: self.config.sample_rate,
-            ..FlowRecord::default()
-        });
+        let (connection, events) = (&self.connections[index], &self.events[index]);
+        let parts = Parts { hot, cold: &self.cold.0[index], connection, events };
+        emit(parts.record(reason, self.config.sample_rate));
     }
 }
 
 impl Hot {
-    const FREE: Hot = Hot {
-        key: FlowKey::EMPTY,
-        last: Moment(0),
-        tag: 0,
-        tick: 0,
-        state: State::Free,
-        source: Side::Low,
-        start: Moment(0),
-        counters: [HotCounters { packets: 0, bytes: 0, frame_bytes: 0 }; 2],
-        tcp_flags: [0; 2],
-        tos: [0; 2],
-        fins: 0,
-    };
-
-    #[inline(always)]
-    fn is_span_empty(&self) -> bool {
-        self.counters[0].packets == 0 && self.counters[1].packets == 0
-    }
-
     fn has_outgrown_embryo(&self) -> bool {
         let [forward, reverse] = [self.counters[0].packets, self.counters[1].packets];
         (forward > 0 && reverse > 0) || forward + reverse >= EMBRYONIC_PACKETS
     }
-
-    fn direction(&self, cold: &Cold, direction: usize) -> DirectionCounters {
-        let HotCounters { packets, bytes, frame_bytes } = self.counters[direction];
-        DirectionCounters {
-            packets,
-            bytes,
-            frame_bytes,
-            fragments: cold.fragments[direction],
-            tcp_flags: self.tcp_flags[direction],
-            tos: self.tos[direction],
-            vlan: cold.vlans[direction],
-            ..DirectionCounters::default()
-        }
-    }
-}
-
-impl Cold {
-    const FREE: Cold = Cold {
-        embryonic: Links::UNLINKED,
-        macs: [MacAddress([0; 6]); 2],
-        vlans: [0; 2],
-        fragments: [0; 2],
-        icmp: IcmpKind { kind: 0, code: 0 },
-        has_macs: false,
-    };
 }
 
 impl Side {

@@ -92,6 +92,11 @@ pub struct Encapsulation {
     pub outer_start: u32,
 }
 
+impl LinkTags {
+    pub const NONE: LinkTags =
+        LinkTags { vlan: 0, inner_vlan: 0, pppoe_session: 0, mpls_labels: 0, mpls_label: 0 };
+}
+
 impl Packet {
     /// No packet: what a place for one holds at first.
     pub const EMPTY: Packet = Packet {
@@ -99,7 +104,7 @@ impl Packet {
         sender: Side::Low,
         network_bytes: 0,
         network_start: 0,
-        link: LinkTags { vlan: 0, inner_vlan: 0, pppoe_session: 0, mpls_labels: 0, mpls_label: 0 },
+        link: LinkTags::NONE,
         tos: 0,
         ttl: 0,
         tcp_flags: 0,
@@ -271,9 +276,20 @@ pub fn mac_addresses(frame: &Frame<'_>) -> (MacAddress, MacAddress) {
     }
 }
 
+/// The options of a packet's TCP header, as far as they were captured.
+#[inline(always)]
+pub fn tcp_options<'a>(frame: &Frame<'a>, packet: &Packet) -> &'a [u8] {
+    let start = packet.transport_start as usize;
+    let end = (start + usize::from(packet.tcp.header_bytes)).min(frame.bytes.len());
+    frame.bytes.get(start + TCP_HEADER_BYTES..end).unwrap_or_default()
+}
+
+/// Fixed part of the TCP header.
+const TCP_HEADER_BYTES: usize = 20;
+
 /// `N` bytes at an offset, or `None` past the end.
 #[inline(always)]
-fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
+pub(crate) fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Option<&[u8; N]> {
     bytes.get(at..)?.first_chunk::<N>()
 }
 
