@@ -11,7 +11,10 @@ mod chf_capnp;
 mod reference;
 
 use kflow::codec::{Encoder, decode};
-use kflow::{DirectionCounters, EndReason, Endpoint, FlowRecord, MacAddress, columns, text};
+use kflow::{
+    CommunityId, DirectionCounters, EndReason, Endpoint, FlowRecord, Latency, MacAddress, TcpDirection,
+    TcpRecord, TcpState, columns, text,
+};
 use serde::Serializer;
 use serde::ser::SerializeMap;
 use serde_json::{Value, json};
@@ -28,20 +31,15 @@ const RUNS: usize = 9;
 const ENCODE_GOAL: f64 = 2_000_000.0;
 
 fn main() {
-    let records = typical_records();
-    let mut encoder = Encoder::new();
-    let message = encoder.encode(&records).expect("the batch is small").to_vec();
+    let records = typical_records(3);
+    let (message, [ours, capnp]) = encode_in_turns(&records);
+    let (_, [udp, capnp_udp]) = encode_in_turns(&typical_records(10));
+    let (_, [tcp, capnp_tcp]) = encode_in_turns(&typical_records(0));
     let mut reference_message = Vec::new();
     reference::encode(&records, &mut reference_message);
-
-    let [ours, capnp] = in_turns([
-        &mut || {
-            black_box(encoder.encode(black_box(&records)).expect("the batch is small"));
-        },
-        &mut || {
-            reference::encode(black_box(&records), &mut reference_message);
-            black_box(&reference_message);
-        },
+    let [identified, hashed] = in_turns([
+        &mut || black_box(&records).iter().for_each(|record| _ = black_box(CommunityId::of(record).text())),
+        &mut || black_box(&records).iter().for_each(|record| _ = black_box(CommunityId::of(record))),
     ]);
     let mut copy = vec![0; message.len()];
     let [decoded, copied] = in_turns([
@@ -78,13 +76,16 @@ fn main() {
             capnp,
             Some(ENCODE_GOAL),
         ),
+        result("kflow encode udp", udp, "records/s", "capnp builder and packed writer", capnp_udp, None),
+        result("kflow encode tcp", tcp, "records/s", "capnp builder and packed writer", capnp_tcp, None),
+        result("kflow community id", identified, "records/s", "its digest without the text", hashed, None),
         result("kflow decode", decoded, "records/s", "copy of the message", copied, None),
         result("kflow json", json, "records/s", "serde_json, a map of the same columns", serde, None),
         result("kflow record", bytes, "bytes", "capnp builder and packed writer", reference_bytes, None),
     ];
     for result in &results {
         eprintln!(
-            "{:<14} {:>12.1} {:<10} {:>8.3} x {} ({:.1})",
+            "{:<18} {:>12.1} {:<10} {:>8.3} x {} ({:.1})",
             result["name"].as_str().unwrap_or_default(),
             result["value"].as_f64().unwrap_or_default(),
             result["unit"].as_str().unwrap_or_default(),
@@ -96,16 +97,36 @@ fn main() {
     println!("{}", Value::from(results.to_vec()));
 }
 
+/// The message of a batch, and how fast it is made by us and by the reference.
+fn encode_in_turns(records: &[FlowRecord]) -> (Vec<u8>, [f64; 2]) {
+    let mut encoder = Encoder::new();
+    let mut reference_message = Vec::new();
+    let rates = in_turns([
+        &mut || {
+            black_box(encoder.encode(black_box(records)).expect("the batch is small"));
+        },
+        &mut || {
+            reference::encode(black_box(records), &mut reference_message);
+            black_box(&reference_message);
+        },
+    ]);
+    (encoder.encode(records).expect("the batch is small").to_vec(), rates)
+}
+
 /// What [`text::write_json`] does, by the general serializer.
 fn write_with_serde(record: &FlowRecord, lines: &mut Vec<u8>) {
     let mut serializer = serde_json::Serializer::new(&mut *lines);
     let mut map = serializer.serialize_map(None).expect("a vector takes every write");
     for column in columns::printed() {
-        let written = match (column.value)(record) {
+        let Some(value) = column.value(record) else {
+            continue;
+        };
+        let written = match value {
             columns::Value::Number(number) => map.serialize_entry(column.name, &number),
             columns::Value::Address(address) => map.serialize_entry(column.name, &address),
             columns::Value::Mac(mac) => map.serialize_entry(column.name, &format_args!("{mac}")),
-            columns::Value::EndReason(reason) => map.serialize_entry(column.name, reason.name()),
+            columns::Value::Name(name) => map.serialize_entry(column.name, name),
+            columns::Value::CommunityId(id) => map.serialize_entry(column.name, &format_args!("{id}")),
         };
         written.expect("a vector takes every write");
     }
@@ -152,12 +173,12 @@ fn in_turns(mut bodies: [&mut dyn FnMut(); 2]) -> [f64; 2] {
     })
 }
 
-/// IPv4 flows as a sensor exports them: mostly TCP, some UDP, sizes from a few packets to many.
-fn typical_records() -> Vec<FlowRecord> {
+/// IPv4 flows as a sensor exports them, so many of ten UDP and the others TCP, sizes from a few packets to many.
+fn typical_records(udp_of_ten: u64) -> Vec<FlowRecord> {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     (0..BATCH_RECORDS)
         .map(|_| {
-            let is_udp = random.below(10) < 3;
+            let is_udp = random.below(10) < udp_of_ten;
             let start_ns = 1_795_000_000_000_000_000 + random.below(60_000_000_000);
             FlowRecord {
                 start_ns,
@@ -168,6 +189,8 @@ fn typical_records() -> Vec<FlowRecord> {
                 forward: counters(&mut random, if is_udp { 0 } else { 0x1B }),
                 reverse: counters(&mut random, if is_udp { 0 } else { 0x1B }),
                 end_reason: if is_udp { EndReason::IdleTimeout } else { EndReason::EndOfFlow },
+                latency: latency(&mut random),
+                tcp: if is_udp { TcpRecord::default() } else { tcp(&mut random) },
                 ..FlowRecord::default()
             }
         })
@@ -192,7 +215,58 @@ fn counters(random: &mut Random, tcp_flags: u8) -> DirectionCounters {
         bytes,
         frame_bytes: bytes + packets * 14,
         tcp_flags,
+        ttl_min: 57,
+        ttl_max: 57,
         ..DirectionCounters::default()
+    }
+}
+
+fn latency(random: &mut Random) -> Latency {
+    let mean_us = 200 + random.below(100_000) as u32;
+    Latency {
+        first_response_us: Some(mean_us),
+        response_min_us: Some(mean_us / 2),
+        response_mean_us: Some(mean_us),
+        response_max_us: Some(mean_us * 2),
+        responses: 1 + random.below(8) as u32,
+    }
+}
+
+/// A whole connection of which one in eight lost packets.
+fn tcp(random: &mut Random) -> TcpRecord {
+    let (client_us, server_us) = (random.below(2_000) as u32, random.below(80_000) as u32);
+    TcpRecord {
+        state: TcpState::Closed,
+        handshake: 7,
+        client_network_us: Some(client_us),
+        server_network_us: Some(server_us),
+        total_network_us: Some(client_us + server_us),
+        forward: tcp_direction(random, 0x02),
+        reverse: tcp_direction(random, 0x12),
+    }
+}
+
+fn tcp_direction(random: &mut Random, first_flags: u8) -> TcpDirection {
+    let lost = if random.below(8) == 0 { 1 + random.below(20) as u32 } else { 0 };
+    let rtt_us = 100 + random.below(80_000) as u32;
+    TcpDirection {
+        first_flags,
+        mss: Some(1_460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        retransmitted_packets: lost,
+        retransmitted_bytes: u64::from(lost) * 1_460,
+        fast_retransmits: lost,
+        duplicate_acks: lost * 3,
+        lost_segments: lost,
+        receive_window: Some(64_256 + random.below(1 << 20) as u32),
+        receive_window_min: Some(64_256),
+        rtt_min_us: Some(rtt_us),
+        rtt_mean_us: Some(rtt_us + 300),
+        rtt_max_us: Some(rtt_us * 2),
+        rtt_jitter_us: Some(rtt_us / 10),
+        rtt_samples: 1 + random.below(200) as u32,
+        ..TcpDirection::default()
     }
 }
 

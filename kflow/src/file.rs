@@ -8,13 +8,14 @@
 //! A file has no header and no end mark, so files that are concatenated are a file, and a file that is being
 //! written can be read up to its last whole frame.
 
-use crate::codec::{self, Encoder, MESSAGE_BYTES_MAX};
+use crate::codec::{self, Encoder, MESSAGE_BYTES_MAX, RECORDS_MAX};
 use crate::error::Error;
 use crate::record::FlowRecord;
 use std::io::{self, Read, Write};
 
 /// The most records of one message. Larger batches become several: a reader holds one message at a time.
 pub const RECORDS_PER_MESSAGE: usize = 4096;
+const _: () = assert!(RECORDS_PER_MESSAGE <= RECORDS_MAX);
 
 /// Appends a batch to a flow file and returns by how many bytes it grew. An empty batch leaves no trace; after
 /// an error part of the batch may have been written.

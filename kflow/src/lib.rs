@@ -8,14 +8,17 @@
 //!    front ([`mod@file`]).
 //! 4. A reader takes the messages out of the file and the records out of the messages, the same as they were
 //!    at the start ([`file::FileReader`]).
-//! 5. They are printed as JSON or CSV, column by column of one table ([`columns`], [`text`]).
+//! 5. They are printed as JSON or CSV, column by column of one table ([`columns`], [`text`]), with a name that other
+//!    tools give the same flow ([`community_id`]).
 //!
 //! Nothing here reads a clock: time comes with the records.
 
 pub mod codec;
 pub mod columns;
+pub mod community_id;
 pub mod error;
 pub mod file;
+mod protocol;
 pub mod record;
 pub mod sink;
 pub mod text;
@@ -29,6 +32,7 @@ pub mod text;
 )]
 mod chf_capnp;
 
+pub use community_id::CommunityId;
 pub use error::Error;
 pub use record::{
     DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, MacAddress, TcpDirection,

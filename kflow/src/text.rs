@@ -7,15 +7,18 @@ use crate::record::{FlowRecord, MacAddress};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Appends a record as a JSON object and a line feed.
+/// Appends a record as a JSON object and a line feed. Columns without a value are left out.
 pub fn write_json(record: &FlowRecord, text: &mut Vec<u8>) {
     let mut separator = b'{';
     for column in columns::printed() {
+        let Some(value) = column.value(record) else {
+            continue;
+        };
         text.push(separator);
         text.push(b'"');
         text.extend_from_slice(column.name.as_bytes());
         text.extend_from_slice(b"\":");
-        match (column.value)(record) {
+        match value {
             Value::Number(number) => write_number(number, text),
             value => {
                 text.push(b'"');
@@ -37,11 +40,13 @@ pub fn write_csv_names(text: &mut Vec<u8>) {
     text.push(b'\n');
 }
 
-/// Appends a record as a CSV line.
+/// Appends a record as a CSV line. Columns without a value are empty.
 pub fn write_csv(record: &FlowRecord, text: &mut Vec<u8>) {
     for (index, column) in columns::printed().enumerate() {
         write_comma(index, text);
-        write_value((column.value)(record), text);
+        if let Some(value) = column.value(record) {
+            write_value(value, text);
+        }
     }
     text.push(b'\n');
 }
@@ -60,7 +65,8 @@ fn write_value(value: Value, text: &mut Vec<u8>) {
             write!(text, "{address}").expect("a vector takes every write");
         }
         Value::Mac(mac) => write_mac(mac, text),
-        Value::EndReason(reason) => text.extend_from_slice(reason.name().as_bytes()),
+        Value::Name(name) => text.extend_from_slice(name.as_bytes()),
+        Value::CommunityId(id) => text.extend_from_slice(&id.text()),
     }
 }
 
@@ -104,6 +110,9 @@ fn write_mac(mac: MacAddress, text: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::Group;
+    use crate::community_id::CommunityId;
+    use crate::record::{TcpState, TunnelKind};
     use proptest::prelude::*;
 
     fn text(value: Value) -> String {
@@ -127,15 +136,59 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_json_line_is_an_object_with_every_column() {
+    fn json(record: &FlowRecord) -> serde_json::Map<String, serde_json::Value> {
         let mut line = Vec::new();
-        write_json(&FlowRecord::default(), &mut line);
-        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&line).unwrap();
-        assert!(columns::printed().all(|column| object.contains_key(column.name)));
+        write_json(record, &mut line);
+        serde_json::from_slice(&line).unwrap()
+    }
+
+    fn csv(record: &FlowRecord, name: &str) -> String {
+        let (mut names, mut line) = (Vec::new(), Vec::new());
+        write_csv_names(&mut names);
+        write_csv(record, &mut line);
+        let place = String::from_utf8(names).unwrap().trim_end().split(',').position(|other| other == name);
+        String::from_utf8(line).unwrap().trim_end().split(',').nth(place.unwrap()).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_json_line_is_an_object_with_the_columns_that_apply() {
+        let record = FlowRecord { protocol: 17, ..FlowRecord::default() };
+        let object = json(&record);
+        for column in columns::printed() {
+            let expected = column.group == Group::Always && column.unknown.is_empty();
+            assert_eq!(object.contains_key(column.name), expected, "{}", column.name);
+        }
         assert_eq!(object["source_address"], "0.0.0.0");
         assert_eq!(object["sample_rate"], 1);
+        assert_eq!(object["sampling"], "none");
         assert_eq!(object["end_reason"], "idle_timeout");
+        assert_eq!(object["community_id"], CommunityId::of(&record).to_string());
+    }
+
+    #[test]
+    fn columns_of_tunnels_and_of_tcp_are_printed_where_they_apply() {
+        let mut record = FlowRecord { protocol: 6, sample_rate: 100, ..FlowRecord::default() };
+        record.tunnel.kind = TunnelKind::Vxlan;
+        record.tcp.state = TcpState::HalfOpen;
+        let object = json(&record);
+        for column in columns::printed() {
+            assert_eq!(object.contains_key(column.name), column.unknown.is_empty(), "{}", column.name);
+        }
+        assert_eq!(object["tunnel"], "vxlan");
+        assert_eq!(object["tcp_state"], "half_open");
+        assert_eq!(object["forward_retransmitted_packets"], 0);
+        assert_eq!(object["sampling"], "flow");
+    }
+
+    #[test]
+    fn zero_is_printed_and_the_unknown_is_not() {
+        let mut record = FlowRecord { protocol: 6, ..FlowRecord::default() };
+        record.tcp.forward.receive_window = Some(0);
+        assert_eq!(json(&record)["forward_receive_window"], 0);
+        assert_eq!(csv(&record, "forward_receive_window"), "0");
+        assert!(!json(&record).contains_key("reverse_receive_window"));
+        assert_eq!(csv(&record, "reverse_receive_window"), "");
+        assert_eq!(csv(&record, "tunnel"), "");
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! Message to records, by the schema's generated reader, with limits on what a message can make it do.
 
-use super::wire::{APPLICATION_NAMES, SAMPLE_RATE_SCALE};
-use super::{MESSAGE_WORDS_MAX, is_icmp};
+use super::MESSAGE_WORDS_MAX;
+use super::wire::{self, APPLICATION_NAMES, SAMPLE_RATE_SCALE};
 use crate::chf_capnp::{c_h_f, custom, packed_c_h_f};
-use crate::columns::{self, Custom};
+use crate::columns::{self, Access, Column, Group};
 use crate::error::Error;
-use crate::record::{DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress};
+use crate::protocol::is_icmp;
+use crate::record::{
+    DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress, TcpRecord, Tunnel,
+};
 use capnp::message::ReaderOptions;
 use std::fmt::Display;
 use std::net::IpAddr;
 
 /// No message can hold more records: what it may unpack to divided by the size of an empty one.
-const RECORDS_DECODED_MAX: usize = MESSAGE_WORDS_MAX / super::wire::CHF_WORDS;
+const RECORDS_DECODED_MAX: usize = MESSAGE_WORDS_MAX / wire::CHF_WORDS;
 
 /// Deepest pointer chain: message, record, custom column, its text. One to spare.
 const NESTING_MAX: i32 = 5;
@@ -64,7 +67,7 @@ fn malformed(error: impl Display) -> Error {
 
 /// The custom columns that a message has and that are known here, by the message's ids.
 #[derive(Default)]
-struct KnownColumns(Vec<(u32, &'static Custom)>);
+struct KnownColumns(Vec<(u32, &'static Column)>);
 
 impl KnownColumns {
     /// Takes the ids from a record that names columns.
@@ -75,7 +78,7 @@ impl KnownColumns {
             };
             let name = name?;
             let known = columns::customs().find(|(_, custom)| custom.name.as_bytes() == name.as_bytes());
-            let Some((_, known)) = known else {
+            let Some((known, _)) = known else {
                 continue;
             };
             if self.0.len() < columns::CUSTOMS {
@@ -85,8 +88,13 @@ impl KnownColumns {
         Ok(())
     }
 
-    fn find(&self, id: u32) -> Option<&'static Custom> {
-        self.0.iter().find(|(known, _)| *known == id).map(|(_, custom)| *custom)
+    /// Finds a column and remembers its place: those of a record mostly come in the order of the names.
+    fn find(&self, id: u32, place: &mut usize) -> Option<&'static Column> {
+        let (before, after) = self.0.split_at(*place);
+        let among = |columns: &[(u32, &'static Column)]| columns.iter().position(|(known, _)| *known == id);
+        let found = among(after).map(|index| before.len() + index).or_else(|| among(before))?;
+        *place = found + 1;
+        Some(self.0[found].1)
     }
 }
 
@@ -164,20 +172,57 @@ fn read_customs(
     known: &KnownColumns,
     record: &mut FlowRecord,
 ) -> Result<(), Invalid> {
+    let mut place = 0;
     for received in chf.get_custom()? {
-        let Some(custom) = known.find(received.get_id()) else {
+        let Some(column) = known.find(received.get_id(), &mut place) else {
             continue;
         };
-        let number = match received.get_value().which() {
-            Ok(custom::value::Uint8Val(value)) => u64::from(value),
-            Ok(custom::value::Uint16Val(value)) => u64::from(value),
-            Ok(custom::value::Uint32Val(value)) => u64::from(value),
-            Ok(custom::value::Uint64Val(value)) => value,
-            _ => return Err(Invalid(format!("{} is not an unsigned number", custom.name))),
-        };
-        (custom.set)(record, number).ok_or_else(|| Invalid(format!("{} cannot be {number}", custom.name)))?;
+        match column.access {
+            Access::Number { set, .. } => {
+                let number = read_number(received)
+                    .ok_or_else(|| Invalid(format!("{} is not an unsigned number", column.name)))?;
+                set(record, number).ok_or_else(|| Invalid(format!("{} cannot be {number}", column.name)))?;
+            }
+            Access::Address { set, .. } => {
+                let address = read_custom_address(received)?
+                    .ok_or_else(|| Invalid(format!("{} is not an address", column.name)))?;
+                set(record, address);
+            }
+            // These follow from the record.
+            Access::CommunityId | Access::ConnectionId => {}
+        }
+    }
+    // Other senders may say what does not apply.
+    if !Group::Tunnel.applies(record) {
+        record.tunnel = Tunnel::default();
+    }
+    if !Group::Tcp.applies(record) {
+        record.tcp = TcpRecord::default();
     }
     Ok(())
+}
+
+fn read_number(received: custom::Reader<'_>) -> Option<u64> {
+    match received.get_value().which() {
+        Ok(custom::value::Uint8Val(value)) => Some(u64::from(value)),
+        Ok(custom::value::Uint16Val(value)) => Some(u64::from(value)),
+        Ok(custom::value::Uint32Val(value)) => Some(u64::from(value)),
+        Ok(custom::value::Uint64Val(value)) => Some(value),
+        _ => None,
+    }
+}
+
+/// An address with its version in front. Bytes after an IPv4 address mean nothing and may be absent.
+fn read_custom_address(received: custom::Reader<'_>) -> capnp::Result<Option<IpAddr>> {
+    let Ok(custom::value::AddrVal(bytes)) = received.get_value().which() else {
+        return Ok(None);
+    };
+    Ok(match *bytes? {
+        [wire::ADDRESS_V4, a, b, c, d] => Some(IpAddr::from([a, b, c, d])),
+        [wire::ADDRESS_V4, a, b, c, d, ref rest @ ..] if rest.len() == 12 => Some(IpAddr::from([a, b, c, d])),
+        [wire::ADDRESS_V6, ref octets @ ..] => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
+        _ => None,
+    })
 }
 
 fn fit<T: TryFrom<u32>>(number: u32, field: &str) -> Result<T, Invalid> {

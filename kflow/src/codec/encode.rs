@@ -10,11 +10,13 @@
 //! Head and tail grow in two packers. The size of the head is known from the number of records, so pointers
 //! from head to tail are known when they are written.
 
+use super::RECORDS_MAX;
+use super::customs::{self, CustomColumn, Layout, Present, text_words, word_of};
 use super::packing::{Constant, Packer, WORD_BYTES_MAX};
 use super::wire::{self, Member};
-use super::{RECORDS_MAX, is_icmp};
-use crate::columns::{self, CUSTOMS, Column, Custom, Kind};
+use crate::columns::{self, CUSTOMS};
 use crate::error::Error;
+use crate::protocol::is_icmp;
 use crate::record::FlowRecord;
 use std::net::IpAddr;
 
@@ -23,16 +25,10 @@ use std::net::IpAddr;
 #[derive(Debug)]
 pub struct Encoder {
     layout: Layout,
+    constants: Constants,
     draft: Draft,
     table: Packer,
     message: Vec<u8>,
-}
-
-/// What is the same in every message.
-#[derive(Debug)]
-struct Layout {
-    columns: [CustomColumn; CUSTOMS],
-    constants: Constants,
 }
 
 /// A message in the making.
@@ -44,49 +40,27 @@ struct Draft {
     tail_start: usize,
 }
 
-/// A custom column, ready to be written.
-#[derive(Clone, Copy, Debug)]
-struct CustomColumn {
-    id: u32,
-    name: &'static str,
-    value: fn(&FlowRecord) -> columns::Value,
-    form: Form,
-}
-
-/// How the four words of a custom column come about.
-#[derive(Clone, Copy, Debug)]
-enum Form {
-    /// The value is one byte, which is at this place of the packed words.
-    Byte { words: Constant, place: usize },
-    /// The value is beside the id; words follow.
-    Small { after: Constant },
-    /// The value is a word of its own.
-    Large { before: Constant, after: Constant },
-}
-
 /// Packed words that most records have.
 #[derive(Clone, Copy, Debug)]
 struct Constants {
-    /// Sample rate 1, with the words from `sampleRate` to the one before `srcEthMac`.
-    unsampled: Constant,
+    /// The words from the one after `sampleRate` to the one before `srcEthMac`, where the rate is scaled.
+    sampling_scaled: Constant,
     /// `appProtocol` and the pointers before `ipv6DstAddr`.
     no_application: Constant,
-    /// The tag of a list of custom columns, by their number.
-    custom_tags: [Constant; CUSTOMS + 1],
 }
 
 /// The most words that one record can point to: two IPv6 addresses and all custom columns.
-const TAIL_WORDS_MAX: usize = 2 * 2 + 1 + CUSTOMS * wire::CUSTOM_WORDS;
+const TAIL_WORDS_MAX: usize = 2 * 2 + customs::WORDS_MAX;
 
 /// The most words that the names of the custom columns can take, at no more than 31 bytes each.
-const NAMES_WORDS_MAX: usize = CUSTOMS * 4;
+const NAMES_WORDS_MAX: usize = 1 + CUSTOMS * (wire::CUSTOM_WORDS + 4);
 
 /// The words before the first CHF: root pointer, `PackedCHF`'s pointer, tag of the list.
 const PREFIX_WORDS: usize = 3;
 
 // The largest batch fits what a reader may unpack and what a file may frame.
 const MESSAGE_WORDS: usize =
-    1 + PREFIX_WORDS + NAMES_WORDS_MAX + (RECORDS_MAX + 1) * (wire::CHF_WORDS + TAIL_WORDS_MAX);
+    1 + PREFIX_WORDS + (wire::CHF_WORDS + NAMES_WORDS_MAX) + RECORDS_MAX * (wire::CHF_WORDS + TAIL_WORDS_MAX);
 const _: () = assert!(MESSAGE_WORDS <= super::MESSAGE_WORDS_MAX);
 const _: () = assert!(MESSAGE_WORDS * WORD_BYTES_MAX <= super::MESSAGE_BYTES_MAX);
 
@@ -98,12 +72,9 @@ impl Default for Encoder {
 
 impl Encoder {
     pub fn new() -> Encoder {
-        let mut all = columns::customs().map(|(column, custom)| CustomColumn::new(column, custom));
         Encoder {
-            layout: Layout {
-                columns: std::array::from_fn(|_| all.next().expect("CUSTOMS counts what the table has")),
-                constants: Constants::new(),
-            },
+            layout: Layout::new(),
+            constants: Constants::new(),
             draft: Draft::default(),
             table: Packer::default(),
             message: Vec::new(),
@@ -119,8 +90,10 @@ impl Encoder {
         let mut draft = std::mem::take(&mut self.draft);
         draft.write_prefix(records.len() + 1);
         draft.write_names(&self.layout.columns);
+        let mut customs = Present::new(&self.layout);
         for record in records {
-            draft.write_record(record, &self.layout);
+            customs.take(record, &self.layout);
+            draft.write_record(record, &customs, &self.constants);
         }
         self.draft = draft;
         Ok(self.assemble())
@@ -147,7 +120,6 @@ impl Draft {
         self.head.clear();
         self.tail.clear();
         self.head.reserve(self.tail_start);
-        self.tail.reserve(NAMES_WORDS_MAX + structs * TAIL_WORDS_MAX);
         self.head.word(wire::struct_pointer(0, 0, 1));
         self.head.word(wire::composite_list_pointer(0, list_words));
         self.head.word(wire::composite_tag(structs, wire::CHF_DATA_WORDS, wire::CHF_POINTERS));
@@ -163,7 +135,8 @@ impl Draft {
         );
         self.head.zeros(4);
 
-        self.tail.word(custom_tag(CUSTOMS));
+        self.tail.reserve(NAMES_WORDS_MAX);
+        self.tail.word(customs::tag(CUSTOMS));
         let mut texts_before = 0;
         for (index, custom) in columns.iter().enumerate() {
             let customs_after = CUSTOMS - 1 - index;
@@ -172,19 +145,19 @@ impl Draft {
             self.tail.word(Member::Text as u64);
             self.tail.word(0);
             self.tail.word(wire::byte_list_pointer(offset, custom.name.len() + 1));
-            texts_before += text_words(custom.name);
+            texts_before += text_words(custom.name.len());
         }
         for custom in columns {
             for chunk in custom.name.as_bytes().chunks(8) {
                 self.tail.word(word_of(chunk));
             }
             // The terminating zero of a text that fills its last word.
-            self.tail.zeros(text_words(custom.name) - custom.name.len().div_ceil(8));
+            self.tail.zeros(text_words(custom.name.len()) - custom.name.len().div_ceil(8));
         }
     }
 
     #[inline(always)]
-    fn write_record(&mut self, record: &FlowRecord, layout: &Layout) {
+    fn write_record(&mut self, record: &FlowRecord, customs: &Present<'_>, constants: &Constants) {
         let (source_v4, source_v6) = split(record.source.address);
         let (destination_v4, destination_v6) = split(record.destination.address);
         let (source_port, destination_port) = ports(record);
@@ -210,21 +183,23 @@ impl Draft {
         head.zeros(1);
         head.word(reverse.bytes);
         head.word(reverse.packets);
-        if record.sample_rate == 1 {
-            head.constant(&layout.constants.unsampled);
+        let (sample_rate, sample_flag) = sampling(record.sample_rate);
+        head.word(pair(columns::retransmitted_packets(record), sample_rate));
+        if sample_flag == wire::SAMPLE_RATE_IS_SCALED {
+            head.constant(&constants.sampling_scaled);
         } else {
-            let (sample_rate, sample_flag) = sampling(record.sample_rate);
-            head.word(pair(0, sample_rate));
-            head.zeros(4);
-            head.word(sample_flag);
-            head.zeros(4);
+            head.zeros(9);
         }
         head.word(source_mac);
         head.word(destination_mac);
-        head.constant(&layout.constants.no_application);
+        head.constant(&constants.no_application);
+        // What one record can point to; the tail grows with what records do point to.
+        self.tail.reserve(TAIL_WORDS_MAX);
         self.write_address(destination_v6);
         self.write_address(source_v6);
-        self.write_customs(record, layout);
+        self.head
+            .word(self.tail_pointer(|offset| wire::composite_list_pointer(offset, customs.list_words())));
+        customs.write(&mut self.tail);
         self.head.zeros(4);
     }
 
@@ -241,42 +216,6 @@ impl Draft {
         self.tail.word(word_of(second));
     }
 
-    /// Writes the pointer to the custom columns that are not zero, and these.
-    #[inline(always)]
-    fn write_customs(&mut self, record: &FlowRecord, layout: &Layout) {
-        let mut values = [0; CUSTOMS];
-        let mut present = 0;
-        for (value, custom) in values.iter_mut().zip(&layout.columns) {
-            *value = (custom.value)(record).number();
-            present += usize::from(*value != 0);
-        }
-        if present == 0 {
-            self.head.zeros(1);
-            return;
-        }
-        self.head.word(
-            self.tail_pointer(|offset| wire::composite_list_pointer(offset, present * wire::CUSTOM_WORDS)),
-        );
-        self.tail.constant(&layout.constants.custom_tags[present]);
-        for (value, custom) in values.into_iter().zip(&layout.columns) {
-            if value == 0 {
-                continue;
-            }
-            match &custom.form {
-                Form::Byte { words, place } => self.tail.constant_with(words, *place, value as u8),
-                Form::Small { after } => {
-                    self.tail.word(u64::from(custom.id) | value << 32);
-                    self.tail.constant(after);
-                }
-                Form::Large { before, after } => {
-                    self.tail.constant(before);
-                    self.tail.word(value);
-                    self.tail.constant(after);
-                }
-            }
-        }
-    }
-
     /// A pointer from the head's next word to the tail's next word.
     #[inline(always)]
     fn tail_pointer(&self, pointer: impl FnOnce(usize) -> u64) -> u64 {
@@ -285,49 +224,13 @@ impl Draft {
     }
 }
 
-impl CustomColumn {
-    fn new(column: &Column, custom: &Custom) -> CustomColumn {
-        let id = u64::from(custom.id);
-        let member = member(column);
-        let discriminant = member as u64;
-        let form = match member {
-            Member::U8 => Form::Byte {
-                words: Constant::new(&[id | 0xFF << 32, discriminant, 0, 0]),
-                // After the tag and the bytes of the id.
-                place: Constant::new(&[id]).length(),
-            },
-            Member::U64 => {
-                Form::Large { before: Constant::new(&[id, discriminant]), after: Constant::new(&[0]) }
-            }
-            _ => Form::Small { after: Constant::new(&[discriminant, 0, 0]) },
-        };
-        CustomColumn { id: custom.id, name: custom.name, value: column.value, form }
-    }
-}
-
 impl Constants {
     fn new() -> Constants {
-        let (sample_rate, sample_flag) = sampling(1);
         let application = u64::from(wire::APPLICATION_NONE ^ wire::APPLICATION_DEFAULT);
         Constants {
-            unsampled: Constant::new(&[pair(0, sample_rate), 0, 0, 0, 0, sample_flag, 0, 0, 0, 0]),
+            sampling_scaled: Constant::new(&[0, 0, 0, 0, wire::SAMPLE_RATE_IS_SCALED, 0, 0, 0, 0]),
             no_application: Constant::new(&[application, 0, 0, 0, 0, 0, 0, 0]),
-            custom_tags: std::array::from_fn(|count| Constant::new(&[custom_tag(count)])),
         }
-    }
-}
-
-fn custom_tag(count: usize) -> u64 {
-    wire::composite_tag(count, wire::CUSTOM_DATA_WORDS, wire::CUSTOM_POINTERS)
-}
-
-/// The member of a custom column's value union that holds values of this column.
-fn member(column: &Column) -> Member {
-    match column.kind {
-        Kind::U8 | Kind::EndReason => Member::U8,
-        Kind::U16 => Member::U16,
-        Kind::U32 => Member::U32,
-        Kind::U64 | Kind::Address | Kind::Mac => Member::U64,
     }
 }
 
@@ -363,16 +266,4 @@ fn interface(mac: u64) -> u32 {
 /// The word with these two 32-bit fields, lower byte offset first.
 fn pair(first: u32, second: u32) -> u64 {
     u64::from(first) | u64::from(second) << 32
-}
-
-/// The word that holds these bytes, at most eight, and zeros after them.
-fn word_of(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
-}
-
-/// Words of a text with its terminating zero.
-fn text_words(text: &str) -> usize {
-    (text.len() + 1).div_ceil(8)
 }

@@ -7,8 +7,10 @@
 //! that the other records use. `COLUMNS.md` lists all columns.
 //!
 //! Decoding what was encoded gives the same records, provided that they keep to the record's own rules: ports
-//! are zero for ICMP and ICMPv6, the ICMP kind is zero for everything else.
+//! are zero for ICMP and ICMPv6, the ICMP kind is zero for everything else; the tunnel is the default if its kind is
+//! none, and TCP's part is the default for other protocols.
 
+mod customs;
 mod decode;
 mod encode;
 mod packing;
@@ -17,18 +19,11 @@ mod wire;
 pub use decode::decode;
 pub use encode::Encoder;
 
-/// The most records that one message may hold.
-pub const RECORDS_MAX: usize = 1 << 16;
+/// The most records that one message is written with: so many fit its limits though all had all columns.
+pub const RECORDS_MAX: usize = 1 << 13;
 
 /// No packed message is larger.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// What a message may unpack to. Readers of other projects have the same limit.
 const MESSAGE_WORDS_MAX: usize = (64 << 20) / 8;
-
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
-
-fn is_icmp(protocol: u8) -> bool {
-    matches!(protocol, ICMP | ICMPV6)
-}

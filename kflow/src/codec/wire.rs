@@ -29,9 +29,15 @@ pub(super) enum Member {
     U32 = 0,
     Text = 2,
     U64 = 3,
+    Address = 4,
     U16 = 5,
     U8 = 6,
 }
+
+/// The address of a custom column: its version, then 16 bytes that start with it.
+pub(super) const ADDRESS_BYTES: usize = 17;
+pub(super) const ADDRESS_V4: u8 = 4;
+pub(super) const ADDRESS_V6: u8 = 6;
 
 /// A pointer to a struct, `offset` words after the pointer's end.
 pub(super) const fn struct_pointer(offset: usize, data_words: usize, pointers: usize) -> u64 {

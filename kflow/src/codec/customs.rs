@@ -1,0 +1,236 @@
+//! The custom columns of a record: which it has, and their packed words.
+//!
+//! A custom column is four words (id and small value, member of the value union, large value, pointer) in a list;
+//! what pointers point to comes behind the list.
+
+use super::packing::{Constant, Packer};
+use super::wire::{self, Member};
+use crate::columns::{self, Access, CUSTOMS, Column, Custom, Group, Kind};
+use crate::community_id::{CommunityId, TEXT_BYTES};
+use crate::record::FlowRecord;
+use std::net::IpAddr;
+use std::ops::Range;
+
+/// The custom columns as messages have them.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) columns: [CustomColumn; CUSTOMS],
+    /// Neighbours that apply to the same records.
+    sections: Vec<(Group, Range<usize>)>,
+}
+
+/// A custom column, ready to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CustomColumn {
+    pub(super) id: u32,
+    pub(super) name: &'static str,
+    group: Group,
+    access: Access,
+    form: Form,
+}
+
+/// How the four words of a custom column come about.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// The value is one byte, which is at this place of the packed words; unless it is zero.
+    Byte { words: Constant, place: usize, zero: Constant },
+    /// The value is beside the id; words follow.
+    Small { after: Constant },
+    /// The value is a word of its own.
+    Large { before: Constant, after: Constant },
+    /// The value is behind the list, this many bytes; a pointer follows.
+    Pointer { before: Constant, bytes: usize },
+}
+
+/// The custom columns of one record, in their order. Kept from record to record.
+#[derive(Debug)]
+pub(super) struct Present<'a> {
+    columns: [(&'a CustomColumn, u64); CUSTOMS],
+    count: usize,
+    /// What pointers point to.
+    data: [u64; DATA_WORDS_MAX],
+    data_words: usize,
+}
+
+/// Words that pointers point to: the Community ID and the two addresses of a tunnel.
+const DATA_WORDS_MAX: usize = text_words(TEXT_BYTES) + 2 * wire::ADDRESS_BYTES.div_ceil(8);
+
+/// The most words that the custom columns of a record can take: the list's tag, the list, what it points to.
+pub(super) const WORDS_MAX: usize = 1 + CUSTOMS * wire::CUSTOM_WORDS + DATA_WORDS_MAX;
+
+impl Layout {
+    pub(super) fn new() -> Layout {
+        let mut all = columns::customs().map(|(column, custom)| CustomColumn::new(column, custom));
+        let columns: [CustomColumn; CUSTOMS] =
+            std::array::from_fn(|_| all.next().expect("CUSTOMS counts what the table has"));
+        let mut sections = Vec::new();
+        let mut start = 0;
+        for section in columns.chunk_by(|column, next| column.group == next.group) {
+            sections.push((section[0].group, start..start + section.len()));
+            start += section.len();
+        }
+        Layout { columns, sections }
+    }
+}
+
+impl CustomColumn {
+    fn new(column: &Column, custom: &Custom) -> CustomColumn {
+        let id = u64::from(custom.id);
+        let member = member(column.kind());
+        let discriminant = member as u64;
+        let form = match member {
+            Member::U8 => Form::Byte {
+                words: Constant::new(&[id | 0xFF << 32, discriminant, 0, 0]),
+                // After the tag and the bytes of the id.
+                place: Constant::new(&[id]).length(),
+                zero: Constant::new(&[id, discriminant, 0, 0]),
+            },
+            Member::U16 | Member::U32 => Form::Small { after: Constant::new(&[discriminant, 0, 0]) },
+            Member::U64 => {
+                Form::Large { before: Constant::new(&[id, discriminant]), after: Constant::new(&[0]) }
+            }
+            Member::Text => {
+                Form::Pointer { before: Constant::new(&[id, discriminant, 0]), bytes: TEXT_BYTES + 1 }
+            }
+            Member::Address => {
+                Form::Pointer { before: Constant::new(&[id, discriminant, 0]), bytes: wire::ADDRESS_BYTES }
+            }
+        };
+        let (group, access) = (column.group, column.access);
+        CustomColumn { id: custom.id, name: custom.name, group, access, form }
+    }
+}
+
+impl<'a> Present<'a> {
+    pub(super) fn new(layout: &'a Layout) -> Present<'a> {
+        Present {
+            columns: [(&layout.columns[0], 0); CUSTOMS],
+            count: 0,
+            data: [0; DATA_WORDS_MAX],
+            data_words: 0,
+        }
+    }
+
+    /// Finds out what this record has.
+    #[inline(always)]
+    pub(super) fn take(&mut self, record: &FlowRecord, layout: &'a Layout) {
+        self.count = 0;
+        self.data_words = 0;
+        let community_id = CommunityId::of(record);
+        for (group, section) in &layout.sections {
+            if !group.applies(record) {
+                continue;
+            }
+            for column in &layout.columns[section.clone()] {
+                match column.access {
+                    Access::Number { wire, .. } => {
+                        let value = wire(record);
+                        // Written anyway, and overwritten by the next if it is not there: no jump to predict.
+                        self.columns[self.count] = (column, value.unwrap_or(0));
+                        self.count += usize::from(value.is_some());
+                    }
+                    Access::Address { get, .. } => {
+                        self.push_data(column, &address_bytes(get(record)));
+                    }
+                    Access::CommunityId => self.push_data(column, &community_id.text()),
+                    Access::ConnectionId => {
+                        self.columns[self.count] = (column, u64::from(community_id.connection_id()));
+                        self.count += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn push_data(&mut self, column: &'a CustomColumn, bytes: &[u8]) {
+        self.columns[self.count] = (column, 0);
+        self.count += 1;
+        for chunk in bytes.chunks(8) {
+            self.data[self.data_words] = word_of(chunk);
+            self.data_words += 1;
+        }
+    }
+
+    /// Words of the list, without its tag.
+    pub(super) fn list_words(&self) -> usize {
+        self.count * wire::CUSTOM_WORDS
+    }
+
+    /// Writes the list with its tag, and what its pointers point to. The caller has reserved room.
+    #[inline(always)]
+    pub(super) fn write(&self, tail: &mut Packer) {
+        tail.word(tag(self.count));
+        let mut words_after = self.list_words();
+        let mut data_before = 0;
+        for (column, value) in &self.columns[..self.count] {
+            words_after -= wire::CUSTOM_WORDS;
+            match &column.form {
+                Form::Byte { zero, .. } if *value == 0 => tail.constant(zero),
+                Form::Byte { words, place, .. } => tail.constant_with(words, *place, *value as u8),
+                Form::Small { after } => {
+                    tail.word(u64::from(column.id) | value << 32);
+                    tail.constant(after);
+                }
+                Form::Large { before, after } => {
+                    tail.constant(before);
+                    tail.word(*value);
+                    tail.constant(after);
+                }
+                Form::Pointer { before, bytes } => {
+                    tail.constant(before);
+                    tail.word(wire::byte_list_pointer(words_after + data_before, *bytes));
+                    data_before += bytes.div_ceil(8);
+                }
+            }
+        }
+        for word in &self.data[..self.data_words] {
+            tail.word(*word);
+        }
+    }
+}
+
+/// The word before a list of custom columns.
+pub(super) fn tag(count: usize) -> u64 {
+    wire::composite_tag(count, wire::CUSTOM_DATA_WORDS, wire::CUSTOM_POINTERS)
+}
+
+/// Words of a text of so many bytes, with its terminating zero.
+pub(super) const fn text_words(bytes: usize) -> usize {
+    (bytes + 1).div_ceil(8)
+}
+
+/// The word that holds these bytes, at most eight, and zeros after them.
+pub(super) fn word_of(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// The member of a custom column's value union that holds values of this kind.
+fn member(kind: Kind) -> Member {
+    match kind {
+        Kind::U8 | Kind::Flag | Kind::EndReason | Kind::TcpState | Kind::TunnelKind => Member::U8,
+        Kind::U16 => Member::U16,
+        Kind::U32 => Member::U32,
+        Kind::U64 | Kind::Mac => Member::U64,
+        Kind::Text => Member::Text,
+        Kind::Address => Member::Address,
+    }
+}
+
+/// An address as a custom column has it.
+fn address_bytes(address: IpAddr) -> [u8; wire::ADDRESS_BYTES] {
+    let mut bytes = [0; wire::ADDRESS_BYTES];
+    let (version, octets) = bytes.split_at_mut(1);
+    match address {
+        IpAddr::V4(address) => {
+            version[0] = wire::ADDRESS_V4;
+            octets[..4].copy_from_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            version[0] = wire::ADDRESS_V6;
+            octets.copy_from_slice(&address.octets());
+        }
+    }
+    bytes
+}

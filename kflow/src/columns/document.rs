@@ -1,0 +1,111 @@
+//! The table as Markdown, which `COLUMNS.md` is a copy of.
+
+use super::{Column, OWN_IDS, Wire, all, printed};
+use std::fmt::Write;
+
+/// The text of `COLUMNS.md`.
+pub fn document() -> String {
+    let mut text = HEAD.replace("OWN_IDS", &OWN_IDS.to_string());
+    text.push_str(PRINTED_HEAD);
+    for column in printed() {
+        let wire = match &column.wire {
+            Wire::Field(field) => (*field).to_owned(),
+            Wire::Custom(custom) | Wire::Derived(custom) => format!("{} {}", custom.id, custom.name),
+            Wire::Implied(from) => format!("follows from {from}"),
+        };
+        let (kind, group) = (column.kind().name(), column.group.name());
+        writeln!(
+            text,
+            "| `{}` | {kind} | {} | {group} | {wire} | {} |",
+            column.name,
+            column.unit,
+            meaning(column)
+        )
+        .expect("a string takes every write");
+    }
+    text.push_str(DERIVED_HEAD);
+    for column in all() {
+        let Wire::Derived(custom) = &column.wire else {
+            continue;
+        };
+        let (id, name, unit, group) = (custom.id, custom.name, column.unit, column.group.name());
+        writeln!(text, "| {id} {name} | {unit} | {group} | {} |", meaning(column))
+            .expect("a string takes every write");
+    }
+    text.push_str(TAIL);
+    text
+}
+
+fn meaning(column: &Column) -> String {
+    match column.unknown {
+        "" => column.meaning.to_owned(),
+        unknown => format!("{} Unknown {unknown}.", column.meaning),
+    }
+}
+
+const HEAD: &str = "\
+# Columns
+
+The columns of a flow record: their names in JSON and CSV and their places in the flow message
+(`schema/chf.capnp`). This file is written from `src/columns/`; a test compares the two.
+
+- A value that is **unknown** is absent from JSON and from the message, and an empty cell in CSV. Zero is a value:
+  it means that there was none of it.
+- Columns that do not **apply** to a record are absent in the same way: those for TCP from records of other
+  protocols, those for tunnels from flows that were in none.
+- CSV has all columns in this order; new ones come at the end.
+- A number with an id is a **custom column** of the message. Ids above OWN_IDS are this project's own, lower ones
+  those that common receivers use. Every message says the names of its ids in its first record, so a receiver maps
+  by name. Numbers that are always known are left out of a record in which they are zero.
+- `forward_` columns are about what the source sent, `reverse_` columns about what the destination sent; counters
+  and latencies are those of the record's span unless the meaning says otherwise.
+";
+
+const PRINTED_HEAD: &str = "
+| name | type | unit | applies | in the flow message | meaning |
+|---|---|---|---|---|---|
+";
+
+const DERIVED_HEAD: &str = "
+## For receivers that know only common columns
+
+These are in the message beside the columns above, neither printed nor read back. So are the schema's fields
+`tcpFlags` and `tos` (both directions together), `tcpRetransmit` (`retransmitted_packets` of both directions),
+`inputPort` and `outputPort` (the low 16 bits of the destination's and of the source's link-layer address).
+
+| in the flow message | unit | applies | meaning |
+|---|---|---|---|
+";
+
+const TAIL: &str = "
+## What a sampled record says
+
+A sensor that samples looks at one in `sample_rate` flows, chosen by a hash of the flow that is the same for both
+directions. It sees every packet of the flows it looks at and none of the others; `sampling` says `flow` then.
+
+- Everything about **one flow** is exact, as if nothing were sampled: packets, bytes, TCP metrics, latencies,
+  Community ID. Do not multiply these.
+- **Totals over flows** are estimates: the sum of a counter times `sample_rate`. What that rests on is the number of
+  flows that were looked at, not of packets: with n flows of similar size the relative standard error is about
+  1/√n (10 % for 100, 1 % for 10 000), and a few very large flows among small ones make it much worse.
+- **Shares and means over flows** (such as the share of connections that were reset) need no multiplication and have
+  the same kind of error.
+- **Distinct counts** (of addresses, ports, conversations of an address) cannot be scaled: how often the flows that
+  were not looked at repeat a value is not known. They are lower bounds.
+- **Absence** says nothing: a conversation without a record may have been left out.
+
+Records of different rates can be added after multiplying each by its own rate.
+
+## What a record says of tunnels
+
+A flow is keyed by the packets that were counted. If these were inside of a tunnel, the tunnel directly around them is
+in the record; tunnels further outside only count in `tunnel_depth`.
+
+- `tunnel_source_address` and `tunnel_destination_address` are the outer addresses of packets that the flow's source
+  sent, so the way back has them exchanged; if the source sent nothing, they are those of the packets it received.
+- `tunnel_forward_id` and `tunnel_reverse_id` are what tells tunnels between two ends apart, by direction, because the
+  ends may use different ones: the VNI of VXLAN and Geneve, the key of GRE, the session of ERSPAN, the TEID of GTP-U, the
+  SPI of AH. Other kinds have none, which is 0.
+- Layer-3 bytes are those of the counted packet, without the tunnel's headers; frame bytes have everything.
+- `community_id` is that of the counted packets.
+";

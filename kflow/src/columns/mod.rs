@@ -1,0 +1,221 @@
+//! The columns of a record: one table that the outputs and the wire format are driven by.
+//!
+//! A column has a name for JSON and CSV, a place in the flow message and functions that read it from a record
+//! and put it there. Some places in the message are fields of the schema, which the codec fills; the rest
+//! travel as custom columns, for which this table is all there is. A new column of a record is a new entry at
+//! the end of the parts, so that CSV only grows at its end; ids of custom columns are never used twice.
+
+mod access;
+mod derived;
+mod direction;
+mod document;
+mod flow;
+mod latency;
+mod tcp;
+mod tunnel;
+
+pub use access::{Access, Kind, Value};
+pub(crate) use derived::retransmitted_packets;
+pub use document::document;
+
+use crate::community_id::CommunityId;
+use crate::protocol;
+use crate::record::{FlowRecord, TunnelKind};
+
+/// One column.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// The name in JSON and CSV.
+    pub name: &'static str,
+    pub group: Group,
+    pub access: Access,
+    pub wire: Wire,
+    /// What numbers count; empty for numbers that count nothing and for everything else.
+    pub unit: &'static str,
+    /// One line for the reader of the output.
+    pub meaning: &'static str,
+    /// When there is no value, to be read after "unknown"; empty if there always is one.
+    pub unknown: &'static str,
+}
+
+/// The records that columns apply to. In others they are absent from JSON and from the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Always,
+    /// Flows inside of a tunnel.
+    Tunnel,
+    Tcp,
+}
+
+/// Where a column is in the flow message.
+#[derive(Clone, Copy, Debug)]
+pub enum Wire {
+    /// This field of the schema.
+    Field(&'static str),
+    /// A custom column. Numbers that are always known are left out where they are zero.
+    Custom(Custom),
+    /// A custom column that says anew what others say, for receivers which know only it. Neither printed nor
+    /// read back.
+    Derived(Custom),
+    /// Nowhere: it follows from this.
+    Implied(&'static str),
+}
+
+/// A custom column of the flow message.
+#[derive(Clone, Copy, Debug)]
+pub struct Custom {
+    pub id: u32,
+    pub name: &'static str,
+}
+
+/// Ids up to here belong to receivers that hand out their own; the custom columns of this crate come after.
+pub const OWN_IDS: u32 = 1_000_000;
+
+const PARTS: [&[Column]; 13] = [
+    flow::ENDPOINTS,
+    direction::FORWARD,
+    direction::REVERSE,
+    flow::END,
+    flow::IDENTITY,
+    direction::FORWARD_PATH,
+    direction::REVERSE_PATH,
+    tunnel::COLUMNS,
+    latency::COLUMNS,
+    tcp::CONNECTION,
+    tcp::FORWARD,
+    tcp::REVERSE,
+    derived::COLUMNS,
+];
+
+/// How many custom columns there are.
+pub const CUSTOMS: usize = {
+    let mut count = 0;
+    let mut part = 0;
+    while part < PARTS.len() {
+        let mut index = 0;
+        while index < PARTS[part].len() {
+            count += matches!(PARTS[part][index].wire, Wire::Custom(_) | Wire::Derived(_)) as usize;
+            index += 1;
+        }
+        part += 1;
+    }
+    count
+};
+
+/// All columns. Those that are printed come in the order in which they are printed, custom columns in their
+/// order on the wire.
+pub fn all() -> impl Iterator<Item = &'static Column> {
+    PARTS.into_iter().flatten()
+}
+
+/// The columns that are printed.
+pub fn printed() -> impl Iterator<Item = &'static Column> {
+    all().filter(|column| !matches!(column.wire, Wire::Derived(_)))
+}
+
+/// The custom columns.
+pub fn customs() -> impl Iterator<Item = (&'static Column, &'static Custom)> {
+    all().filter_map(|column| Some((column, column.custom()?)))
+}
+
+impl Column {
+    /// What is printed; `None` if it is unknown or does not apply to the record.
+    pub fn value(&self, record: &FlowRecord) -> Option<Value> {
+        if !self.group.applies(record) {
+            return None;
+        }
+        match self.access {
+            Access::Number { value, .. } => value(record),
+            Access::Address { get, .. } => Some(Value::Address(get(record))),
+            Access::CommunityId => Some(Value::CommunityId(CommunityId::of(record))),
+            Access::ConnectionId => Some(Value::Number(CommunityId::of(record).connection_id().into())),
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self.access {
+            Access::Number { kind, .. } => kind,
+            Access::Address { .. } => Kind::Address,
+            Access::CommunityId => Kind::Text,
+            Access::ConnectionId => Kind::U32,
+        }
+    }
+
+    fn custom(&'static self) -> Option<&'static Custom> {
+        match &self.wire {
+            Wire::Custom(custom) | Wire::Derived(custom) => Some(custom),
+            Wire::Field(_) | Wire::Implied(_) => None,
+        }
+    }
+}
+
+impl Group {
+    #[inline]
+    pub fn applies(self, record: &FlowRecord) -> bool {
+        match self {
+            Group::Always => true,
+            Group::Tunnel => record.tunnel.kind != TunnelKind::None,
+            Group::Tcp => record.protocol == protocol::TCP,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Always => "always",
+            Group::Tunnel => "in tunnels",
+            Group::Tcp => "TCP",
+        }
+    }
+}
+
+/// A custom column of this crate.
+const fn own(number: u32, name: &'static str) -> Wire {
+    Wire::Custom(Custom { id: OWN_IDS + number, name })
+}
+
+/// A custom column by the id and the name that receivers know it by.
+const fn common(id: u32, name: &'static str) -> Wire {
+    Wire::Custom(Custom { id, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_and_ids_are_unique() {
+        let names: HashSet<&str> = all().map(|column| column.name).collect();
+        assert_eq!(names.len(), all().count());
+        let ids: HashSet<u32> = customs().map(|(_, custom)| custom.id).collect();
+        assert_eq!(ids.len(), CUSTOMS);
+        let custom_names: HashSet<&str> = customs().map(|(_, custom)| custom.name).collect();
+        assert_eq!(custom_names.len(), CUSTOMS);
+    }
+
+    #[test]
+    fn names_of_custom_columns_have_at_most_31_bytes() {
+        assert!(customs().all(|(_, custom)| custom.name.len() <= 31));
+    }
+
+    #[test]
+    fn every_column_that_travels_as_a_number_reads_what_was_put_there() {
+        for (column, custom) in customs() {
+            let (Access::Number { kind, wire, set, .. }, Wire::Custom(_)) = (column.access, column.wire)
+            else {
+                continue;
+            };
+            let mut record = FlowRecord::default();
+            assert_eq!(set(&mut record, 1), Some(()), "{}", custom.name);
+            assert_eq!(wire(&record), Some(1), "{}", custom.name);
+            let too_large = match kind {
+                Kind::U64 => continue,
+                Kind::U32 => u64::from(u32::MAX) + 1,
+                Kind::U16 => u64::from(u16::MAX) + 1,
+                _ => u64::from(u8::MAX) + 1,
+            };
+            assert_eq!(set(&mut record, too_large), None, "{}", custom.name);
+            assert_eq!(wire(&record), Some(1), "{}", custom.name);
+        }
+    }
+}
