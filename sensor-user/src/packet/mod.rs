@@ -3,10 +3,18 @@
 //! In: a [`Frame`]. Out: a [`Packet`], or the reason why the frame belongs to no flow. Nothing is copied but
 //! addresses; nothing here allocates, and no input panics. Headers are read in the order of the wire:
 //! [`link`] finds the network layer, [`ip`] the addresses and the upper layer, [`transport`] ports and flags.
+//! That is the outermost packet; [`tunnel`] goes on from it to the innermost one.
+//!
+//! [`fast`] reads the plainest packets, which are nearly all, in one go and to the same result.
 
-pub mod ip;
-pub mod link;
-pub mod transport;
+pub mod tunnel;
+
+mod fast;
+mod ip;
+mod link;
+mod transport;
+
+pub use tunnel::{NotInner, TUNNEL_DEPTH_MAX, TunnelPorts, UdpTunnel, decode_inner, may_carry};
 
 use crate::{
     flow::FlowKey,
@@ -18,10 +26,18 @@ use std::ops::Range;
 /// IP protocol numbers (IANA) that the sensor looks into.
 pub mod protocol {
     pub const ICMP: u8 = 1;
+    pub const IPV4: u8 = 4;
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
+    pub const IPV6: u8 = 41;
+    pub const GRE: u8 = 47;
+    pub const ESP: u8 = 50;
+    pub const AH: u8 = 51;
     pub const ICMPV6: u8 = 58;
+    pub const ETHERIP: u8 = 97;
+    pub const L2TP: u8 = 115;
     pub const SCTP: u8 = 132;
+    pub const MPLS: u8 = 137;
 }
 
 /// One packet of a flow.
@@ -142,11 +158,15 @@ pub enum NotFlow {
     LinkTruncated,
     LinkUnsupported,
     Arp,
-    /// An IEEE 802.3 length instead of an EtherType: spanning tree, CDP and the like.
+    /// Logical link control (IEEE 802.2) that carries no IP: spanning tree, CDP and the like.
     Llc,
     /// More VLAN tags than the decoder follows.
     VlanDepth,
-    /// Some other EtherType.
+    /// More MPLS labels or link layers inside of each other than the decoder follows.
+    LinkDepth,
+    /// What the link layer carries is encrypted: protected IEEE 802.11, MACsec, encrypted or compressed PPP.
+    LinkEncrypted,
+    /// Some other EtherType, or a message of the link layer itself.
     OtherEtherType,
     Ipv4Truncated,
     Ipv4Version,
@@ -177,15 +197,19 @@ pub enum Anomaly {
     TcpHeaderLength,
     /// UDP length from 1 to 7 or beyond the packet on the wire.
     UdpLength,
+    /// More IP headers inside of each other than the decoder follows: the packet is the deepest it reached.
+    TunnelDepth,
 }
 
 impl NotFlow {
-    pub const ALL: [NotFlow; 14] = [
+    pub const ALL: [NotFlow; 16] = [
         NotFlow::LinkTruncated,
         NotFlow::LinkUnsupported,
         NotFlow::Arp,
         NotFlow::Llc,
         NotFlow::VlanDepth,
+        NotFlow::LinkDepth,
+        NotFlow::LinkEncrypted,
         NotFlow::OtherEtherType,
         NotFlow::Ipv4Truncated,
         NotFlow::Ipv4Version,
@@ -205,6 +229,8 @@ impl NotFlow {
             NotFlow::Arp => "not_ip.arp",
             NotFlow::Llc => "not_ip.llc",
             NotFlow::VlanDepth => "link.vlan_depth",
+            NotFlow::LinkDepth => "link.depth",
+            NotFlow::LinkEncrypted => "link.encrypted",
             NotFlow::OtherEtherType => "not_ip.other",
             NotFlow::Ipv4Truncated => "ipv4.truncated",
             NotFlow::Ipv4Version => "ipv4.version",
@@ -219,13 +245,14 @@ impl NotFlow {
 }
 
 impl Anomaly {
-    pub const ALL: [Anomaly; 6] = [
+    pub const ALL: [Anomaly; 7] = [
         Anomaly::Ipv4TotalLengthShort,
         Anomaly::LengthBeyondFrame,
         Anomaly::ExtensionTruncated,
         Anomaly::TransportTruncated,
         Anomaly::TcpHeaderLength,
         Anomaly::UdpLength,
+        Anomaly::TunnelDepth,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -236,6 +263,7 @@ impl Anomaly {
             Anomaly::TransportTruncated => "transport.truncated",
             Anomaly::TcpHeaderLength => "tcp.header_length",
             Anomaly::UdpLength => "udp.length",
+            Anomaly::TunnelDepth => "tunnel.depth",
         }
     }
 }
@@ -247,13 +275,41 @@ pub fn decode(frame: &Frame<'_>) -> Result<Packet, NotFlow> {
 }
 
 /// As [`decode`], into a place that the caller keeps: each kind of packet is written where it stays, which saves a
-/// copy. After an error the place holds anything.
+/// copy. After an error the place holds what it held.
 #[inline(always)]
 pub fn decode_into(frame: &Frame<'_>, packet: &mut Packet) -> Result<(), NotFlow> {
-    let network = link::decode(frame)?;
-    match network.version {
-        link::IpVersion::V4 => ip::decode_v4(frame, network, packet),
-        link::IpVersion::V6 => ip::decode_v6(frame, network, packet),
+    match fast::decode_into(frame, packet) {
+        Some(()) => Ok(()),
+        None => decode_any(frame, packet),
+    }
+}
+
+/// Any frame at all.
+#[inline(never)]
+fn decode_any(frame: &Frame<'_>, packet: &mut Packet) -> Result<(), NotFlow> {
+    let enclosure = Enclosure::of(frame);
+    let network = link::walk(&enclosure, link::Layer::Link(frame.link), 0)?;
+    ip::decode(&enclosure, &network, packet)
+}
+
+/// What a packet lies in: a frame, or the payload of a tunnel. Offsets are those of the frame all the way down.
+#[derive(Clone, Copy, Debug)]
+struct Enclosure<'a> {
+    /// The frame up to where the enclosure or the capture ends.
+    bytes: &'a [u8],
+    /// Where it ends on the wire: beyond `bytes` if the capture cut it.
+    wire_end: usize,
+    /// Up to here the link pads what is shorter.
+    padded_end: usize,
+}
+
+/// Ethernet pads shorter frames to this length (IEEE 802.3, without frame check sequence).
+const PADDED_FRAME_BYTES: usize = 60;
+
+impl<'a> Enclosure<'a> {
+    #[inline(always)]
+    fn of(frame: &Frame<'a>) -> Enclosure<'a> {
+        Enclosure { bytes: frame.bytes, wire_end: frame.wire_bytes as usize, padded_end: PADDED_FRAME_BYTES }
     }
 }
 

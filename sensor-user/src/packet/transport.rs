@@ -1,10 +1,12 @@
 //! TCP (RFC 9293), UDP (RFC 768), SCTP (RFC 9260), ICMP (RFC 792, RFC 4443): ports, flags, where data starts.
 
-use super::{Anomaly, bytes_at, protocol, u16_at};
+use super::{Anomaly, TcpHeader, bytes_at, protocol, u16_at};
+use kflow::IcmpKind;
 
-const TCP_HEADER_BYTES: usize = 20;
-const UDP_HEADER_BYTES: usize = 8;
+pub const TCP_HEADER_BYTES: usize = 20;
+pub const UDP_HEADER_BYTES: usize = 8;
 const SCTP_HEADER_BYTES: usize = 12;
+const ICMP_HEADER_BYTES: usize = 8;
 
 /// What the flow needs of a transport header. Absent fields are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,8 +14,8 @@ pub struct Transport {
     pub source_port: u16,
     pub destination_port: u16,
     pub tcp_flags: u8,
-    pub icmp_type: u8,
-    pub icmp_code: u8,
+    pub tcp: TcpHeader,
+    pub icmp: IcmpKind,
     pub payload_start: usize,
     pub anomaly: Option<Anomaly>,
 }
@@ -31,13 +33,14 @@ pub struct Segment<'a> {
     pub bytes: &'a [u8],
     /// Offset of the header.
     pub at: usize,
-    /// Where the IP packet ends on the wire: beyond `bytes` if the capture cut it.
+    /// Where the IP packet ends by its own word: beyond `bytes` if the capture cut it.
     pub wire_end: usize,
+    /// Where the frame ends on the wire, or the tunnel that carries the packet.
+    pub frame_end: usize,
     /// Not a first fragment, whose header speaks of bytes that come later.
     pub is_whole: bool,
 }
 
-#[inline(always)]
 pub fn decode(segment: Segment<'_>, protocol: u8) -> Transport {
     let Segment { bytes, at, .. } = segment;
     match protocol {
@@ -49,8 +52,7 @@ pub fn decode(segment: Segment<'_>, protocol: u8) -> Transport {
     }
 }
 
-#[inline(always)]
-fn tcp(Segment { bytes, at, wire_end, is_whole }: Segment<'_>) -> Transport {
+fn tcp(Segment { bytes, at, wire_end, frame_end, is_whole }: Segment<'_>) -> Transport {
     let Some(header) = bytes_at::<TCP_HEADER_BYTES>(bytes, at) else {
         return with_ports(bytes, at, TCP_HEADER_BYTES);
     };
@@ -61,10 +63,12 @@ fn tcp(Segment { bytes, at, wire_end, is_whole }: Segment<'_>) -> Transport {
     } else {
         (header_end > bytes.len()).then_some(Anomaly::TransportTruncated)
     };
+    let is_plausible = anomaly != Some(Anomaly::TcpHeaderLength) && header_end <= frame_end;
     Transport {
         source_port: u16::from_be_bytes([header[0], header[1]]),
         destination_port: u16::from_be_bytes([header[2], header[3]]),
         tcp_flags: header[13],
+        tcp: if is_whole && is_plausible { fixed_part(header) } else { TcpHeader::default() },
         payload_start: header_end,
         anomaly,
         ..Transport::default()
@@ -72,7 +76,16 @@ fn tcp(Segment { bytes, at, wire_end, is_whole }: Segment<'_>) -> Transport {
 }
 
 #[inline(always)]
-fn udp(Segment { bytes, at, wire_end, is_whole }: Segment<'_>) -> Transport {
+pub fn fixed_part(header: &[u8; TCP_HEADER_BYTES]) -> TcpHeader {
+    TcpHeader {
+        sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        acknowledgement: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+        window: u16::from_be_bytes([header[14], header[15]]),
+        header_bytes: (header[12] >> 4) * 4,
+    }
+}
+
+fn udp(Segment { bytes, at, wire_end, is_whole, .. }: Segment<'_>) -> Transport {
     let Some(header) = bytes_at::<UDP_HEADER_BYTES>(bytes, at) else {
         return with_ports(bytes, at, UDP_HEADER_BYTES);
     };
@@ -88,12 +101,11 @@ fn udp(Segment { bytes, at, wire_end, is_whole }: Segment<'_>) -> Transport {
     }
 }
 
-#[inline(always)]
 fn icmp(bytes: &[u8], at: usize) -> Transport {
-    let Some([icmp_type, icmp_code]) = bytes_at::<2>(bytes, at).copied() else {
+    let Some([kind, code]) = bytes_at::<2>(bytes, at).copied() else {
         return Transport { anomaly: Some(Anomaly::TransportTruncated), ..Transport::without_header(at) };
     };
-    Transport { icmp_type, icmp_code, ..Transport::without_header(at + 8) }
+    Transport { icmp: IcmpKind { kind, code }, ..Transport::without_header(at + ICMP_HEADER_BYTES) }
 }
 
 /// Ports alone, if the first four bytes are there; the rest of the header may be cut off.

@@ -40,16 +40,74 @@ impl LinkType {
     /// BSD loopback: 4-byte address family in the byte order of the capturing host.
     pub const NULL: LinkType = LinkType(0);
     pub const ETHERNET: LinkType = LinkType(1);
+    pub const TOKEN_RING: LinkType = LinkType(6);
+    pub const ARCNET: LinkType = LinkType(7);
+    pub const SLIP: LinkType = LinkType(8);
+    pub const PPP: LinkType = LinkType(9);
+    pub const FDDI: LinkType = LinkType(10);
+    /// Raw IP by the numbers that systems use among themselves and some tools write into files.
+    pub const RAW_BSD: LinkType = LinkType(12);
+    pub const RAW_OPENBSD: LinkType = LinkType(14);
+    pub const SLIP_BSDOS: LinkType = LinkType(15);
+    /// PPP in HDLC-like framing, or Cisco HDLC.
+    pub const PPP_HDLC: LinkType = LinkType(50);
+    pub const PPP_OVER_ETHERNET: LinkType = LinkType(51);
+    /// LLC over ATM.
+    pub const ATM_RFC1483: LinkType = LinkType(100);
     /// Raw IP, version in the first nibble.
     pub const RAW: LinkType = LinkType(101);
+    pub const CISCO_HDLC: LinkType = LinkType(104);
+    pub const IEEE802_11: LinkType = LinkType(105);
+    /// Linux classical IP over ATM.
+    pub const ATM_CLIP: LinkType = LinkType(106);
+    pub const FRAME_RELAY: LinkType = LinkType(107);
     /// OpenBSD loopback: 4-byte address family in network byte order.
     pub const LOOP: LinkType = LinkType(108);
+    /// OpenBSD's IPsec interface.
+    pub const ENC: LinkType = LinkType(109);
     /// Linux cooked capture v1.
     pub const LINUX_SLL: LinkType = LinkType(113);
+    /// OpenBSD packet filter log.
+    pub const PFLOG: LinkType = LinkType(117);
+    pub const PRISM: LinkType = LinkType(119);
+    pub const IP_OVER_FIBRE_CHANNEL: LinkType = LinkType(122);
+    pub const SUN_ATM: LinkType = LinkType(123);
+    pub const RADIOTAP: LinkType = LinkType(127);
+    pub const ARCNET_LINUX: LinkType = LinkType(129);
+    pub const IP_OVER_FIREWIRE: LinkType = LinkType(138);
+    /// For private use; macOS writes [`LinkType::PKTAP`] under this number.
+    pub const USER2: LinkType = LinkType(149);
+    pub const AVS: LinkType = LinkType(163);
+    pub const JUNIPER_ETHERNET: LinkType = LinkType(178);
+    pub const JUNIPER_PPP: LinkType = LinkType(179);
+    pub const JUNIPER_FRAME_RELAY: LinkType = LinkType(180);
+    pub const JUNIPER_CISCO_HDLC: LinkType = LinkType(181);
+    /// Per-packet information, then another link type.
+    pub const PPI: LinkType = LinkType(192);
+    pub const PPP_WITH_DIRECTION: LinkType = LinkType(204);
+    pub const CISCO_HDLC_WITH_DIRECTION: LinkType = LinkType(205);
+    pub const FRAME_RELAY_WITH_DIRECTION: LinkType = LinkType(206);
+    pub const MPLS: LinkType = LinkType(219);
+    /// Solaris.
+    pub const IPNET: LinkType = LinkType(226);
     pub const IPV4: LinkType = LinkType(228);
     pub const IPV6: LinkType = LinkType(229);
+    /// Linux netfilter log.
+    pub const NFLOG: LinkType = LinkType(239);
+    pub const NETANALYZER: LinkType = LinkType(240);
+    pub const NETANALYZER_TRANSPARENT: LinkType = LinkType(241);
+    pub const IP_OVER_INFINIBAND: LinkType = LinkType(242);
+    /// macOS: metadata, then another link type.
+    pub const PKTAP: LinkType = LinkType(258);
+    pub const ETHERNET_MPACKET: LinkType = LinkType(274);
     /// Linux cooked capture v2.
     pub const LINUX_SLL2: LinkType = LinkType(276);
+    /// Ethernet with a switch chip's tag behind the addresses.
+    pub const BROADCOM_TAG: LinkType = LinkType(281);
+    /// … before them.
+    pub const BROADCOM_TAG_BEFORE: LinkType = LinkType(282);
+    pub const DSA_TAG: LinkType = LinkType(283);
+    pub const EDSA_TAG: LinkType = LinkType(284);
 }
 
 /// What one call to [`Source::receive`] did.
