@@ -7,6 +7,7 @@
 //!
 //! [`fast`] reads the plainest packets, which are nearly all, in one go and to the same result.
 
+pub mod reassembly;
 pub mod tunnel;
 
 mod fast;
