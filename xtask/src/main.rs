@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod compare;
 mod compile;
 mod demo;
 mod interrupt;
@@ -25,6 +26,7 @@ enum Verb {
     Demo(demo::Options),
     Test(test::Options),
     Bench(bench::Options),
+    Compare(compare::Options),
     /// What continuous integration runs: setup, build, test, licences, number of crates
     Ci,
 }
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Verb::Demo(options) => demo::main(&options),
         Verb::Test(options) => test::main(&options),
         Verb::Bench(options) => bench::main(&options),
+        Verb::Compare(options) => compare::main(&options),
         Verb::Ci => ci::main(),
     };
     match result {

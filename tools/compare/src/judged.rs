@@ -1,0 +1,100 @@
+//! How one capture came out: counts by field, and the pairs of values that differ.
+
+use crate::conversation::Key;
+use crate::explained::Explanations;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judged {
+    /// By name of the field.
+    pub counts: BTreeMap<&'static str, Counts>,
+    pub differences: Vec<Difference>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub compared: u64,
+    pub equal: u64,
+    /// Of those compared, where one of the programs says more than nothing.
+    pub nonzero: u64,
+    pub nonzero_equal: u64,
+}
+
+/// Two values that are to be the same.
+#[derive(Debug)]
+pub struct Pair {
+    pub field: &'static str,
+    /// `None` for what is compared once a capture.
+    pub conversation: Option<Key>,
+    pub is_equal: bool,
+    /// Neither program says more than nothing.
+    pub is_nothing: bool,
+    /// Ours is short of packets.
+    pub is_missing: bool,
+    pub ours: String,
+    pub theirs: String,
+    /// A difference of definition that accounts for these values.
+    pub rule: Option<&'static str>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Relative to the corpus.
+    pub capture: String,
+    pub conversation: Option<Key>,
+    pub field: &'static str,
+    pub ours: String,
+    pub theirs: String,
+    pub reason: Option<Reason>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Rule(&'static str),
+    /// The entry of the list of explanations.
+    Entry(usize),
+}
+
+/// The capture whose values are judged, and with what differences may be explained.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    pub capture: &'a str,
+    pub explanations: &'a Explanations,
+    /// The sensor's account of frames that are in no flow.
+    pub accounts: &'a BTreeMap<String, u64>,
+}
+
+impl Judged {
+    /// Counts a pair, and keeps it if it is a difference.
+    pub fn add(&mut self, context: Context<'_>, pair: Pair) {
+        let counts = self.counts.entry(pair.field).or_default();
+        let equal = u64::from(pair.is_equal);
+        counts.compared += 1;
+        counts.equal += equal;
+        if !pair.is_nothing {
+            counts.nonzero += 1;
+            counts.nonzero_equal += equal;
+        }
+        if pair.is_equal {
+            return;
+        }
+        let entry = context.explanations.find(&context, &pair).map(Reason::Entry);
+        self.differences.push(Difference {
+            capture: context.capture.to_owned(),
+            conversation: pair.conversation,
+            field: pair.field,
+            ours: pair.ours,
+            theirs: pair.theirs,
+            reason: pair.rule.map(Reason::Rule).or(entry),
+        });
+    }
+}
+
+impl Counts {
+    pub fn add(&mut self, other: Counts) {
+        self.compared += other.compared;
+        self.equal += other.equal;
+        self.nonzero += other.nonzero;
+        self.nonzero_equal += other.nonzero_equal;
+    }
+}

@@ -1,0 +1,136 @@
+//! A second opinion: flows with counters, as nDPI's reader lists them.
+//!
+//! `ndpi_flows.tsv` has a heading with the names of its columns, and a line a flow: capture, protocol, both ends,
+//! packets and frame bytes of both directions. nDPI splits flows by timeouts of its own, so they are added up by
+//! 5-tuple. It looks into some tunnels and leaves some packets out, so what it lists is compared where one of the
+//! other two programs has the 5-tuple as well.
+
+use crate::conversation::{Conversation, Conversations, Key, Order, insert};
+use crate::facts::{Facts, TCP};
+use crate::field::{OUTER, Value};
+use crate::judged::{Context, Judged, Pair};
+use crate::matching::loosened;
+use crate::sensor::Observed;
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+
+pub const FLOWS: &str = "ndpi_flows.tsv";
+
+/// Names of the fields, with those of the table that they are compared with.
+pub const FIELDS: [(&str, &str); 2] = [("ndpi_packets", "packets"), ("ndpi_frame_bytes", "frame_bytes")];
+
+/// Protocols that nDPI names; it gives the numbers of all others.
+const PROTOCOLS: [(&str, u8); 12] = [
+    ("ICMP", 1),
+    ("IGMP", 2),
+    ("TCP", 6),
+    ("UDP", 17),
+    ("GRE", 47),
+    ("ESP", 50),
+    ("AH", 51),
+    ("ICMPV6", 58),
+    ("OSPF", 89),
+    ("PIM", 103),
+    ("PGM", 113),
+    ("VRRP", 112),
+];
+
+/// By capture, relative to the folder; values in the order of [`FIELDS`].
+pub type Flows = BTreeMap<String, Conversations>;
+
+pub fn parse(text: &str) -> anyhow::Result<Flows> {
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+    let column = |name: &str| {
+        names.iter().position(|column| *column == name).with_context(|| format!("no column `{name}`"))
+    };
+    let capture = column("pcap")?;
+    let ends = ["l4", "addr_a", "port_a", "addr_b", "port_b"].map(column);
+    let counts = ["pkts_ab", "pkts_ba", "bytes_ab", "bytes_ba"].map(column);
+    let ends = ends.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let counts = counts.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let mut flows = Flows::new();
+    for (index, line) in lines.enumerate() {
+        let words: Vec<&str> = line.split('\t').collect();
+        let place = || format!("line {}", index + 2);
+        let word = |column: &usize| words.get(*column).copied().unwrap_or_default();
+        let name = ends.iter().map(word).collect::<Vec<_>>().join(" ");
+        // Its shortening of IPv6 addresses is wrong at times: `::` twice names no address.
+        let Some((key, order)) = key(&name) else { continue };
+        let numbers = counts.iter().map(|column| word(column).parse().with_context(place));
+        let numbers = numbers.collect::<anyhow::Result<Vec<u64>>>()?;
+        let value = |ab: usize| Value::Counts(order.apply([numbers[ab], numbers[ab + 1]]));
+        let flow = Conversation { has_tcp: key.protocol == TCP, values: vec![value(0), value(2)] };
+        insert(flows.entry(word(&capture).to_owned()).or_default(), key, flow);
+    }
+    Ok(flows)
+}
+
+/// `PROTOCOL ADDRESS PORT ADDRESS PORT`, the protocol by name or number, IPv6 addresses in brackets.
+fn key(name: &str) -> Option<(Key, Order)> {
+    let name = name.replace(['[', ']'], "");
+    let (protocol, ends) = name.split_once(' ')?;
+    match PROTOCOLS.iter().find(|(name, _)| *name == protocol) {
+        Some((_, number)) => Key::parse(&format!("{number} {ends}")),
+        None => Key::parse(&name),
+    }
+}
+
+/// Compares what nDPI lists of the capture, fragments by their addresses as in the other comparison.
+pub fn compare(
+    context: Context<'_>,
+    flows: &Conversations,
+    ours: &Observed,
+    theirs: &Facts,
+    judged: &mut Judged,
+) {
+    let our_side = loosened(&ours.conversations, &theirs.loose_pairs);
+    let their_side = loosened(&theirs.conversations, &theirs.loose_pairs);
+    let listed = loosened(flows, &theirs.loose_pairs).into_iter();
+    for (key, flow) in listed.filter(|(key, _)| our_side.contains_key(key) || their_side.contains_key(key)) {
+        for ((field, compared_with), their_value) in FIELDS.into_iter().zip(flow.values) {
+            let place = OUTER.iter().position(|field| field.name == compared_with);
+            let place = place.expect("nDPI's values are of fields of the table");
+            let our_value =
+                our_side.get(&key).map_or(Value::Counts([0, 0]), |ours| ours.values[place].clone());
+            let pair = Pair {
+                field,
+                conversation: Some(key),
+                is_equal: our_value == their_value,
+                is_nothing: false,
+                is_missing: false,
+                ours: our_value.shown(),
+                theirs: their_value.shown(),
+                rule: None,
+            };
+            judged.add(context, pair);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "pcap\tl4\taddr_a\tport_a\taddr_b\tport_b\tdir\tpkts_ab\tbytes_ab\tpkts_ba\tbytes_ba\n\
+        a.pcap\tTCP\t192.0.2.9\t80\t192.0.2.1\t40000\t<->\t3\t300\t5\t500\n\
+        a.pcap\tTCP\t192.0.2.1\t40000\t192.0.2.9\t80\t->\t1\t60\t0\t0\n\
+        b.pcap\t88\t[2001:db8::1]\t0\t[ff02::a]\t0\t->\t1\t74\t0\t0\n";
+
+    #[test]
+    fn flows_of_one_5_tuple_add_up() {
+        let flows = parse(LIST).unwrap();
+        let (key, flow) = flows["a.pcap"].first_key_value().unwrap();
+        assert_eq!(key.to_string(), "6 192.0.2.1 40000 192.0.2.9 80");
+        assert_eq!(flow.values, [Value::Counts([6, 3]), Value::Counts([560, 300])]);
+        assert_eq!(flows["b.pcap"].first_key_value().unwrap().0.to_string(), "88 2001:db8::1 0 ff02::a 0");
+    }
+
+    #[test]
+    fn list_that_lacks_a_column_or_a_number_says_which() {
+        let error = parse(&LIST.replace("pkts_ba", "packets")).unwrap_err();
+        assert!(error.to_string().contains("pkts_ba"), "{error}");
+        let error = parse(&LIST.replace("\t60\t", "\tmany\t")).unwrap_err();
+        assert!(error.to_string().contains("line 3"), "{error}");
+    }
+}

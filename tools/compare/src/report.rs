@@ -1,0 +1,256 @@
+//! What the comparison comes to: a line a field, every difference, and whether the goals are met.
+
+use crate::explained::Explanations;
+use crate::field::Field;
+use crate::judged::{Counts, Difference, Judged, Reason};
+use crate::matching::{NOT_IP, READ};
+use crate::ndpi;
+use crate::table::table;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+#[derive(Debug)]
+pub struct Report {
+    pub captures: u64,
+    /// Captures that could not be judged, and why.
+    pub failed: Vec<(String, String)>,
+    pub lines: Vec<Line>,
+    pub differences: Vec<Difference>,
+    explanations: Explanations,
+    /// Entries of the list that explained nothing although their capture was there.
+    unused: Vec<usize>,
+}
+
+/// One field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub field: &'static str,
+    /// Whether the sensor's records have it.
+    pub is_reported: bool,
+    pub counts: Counts,
+    pub explained: u64,
+    /// Share that has to be equal; `None` for a second opinion.
+    pub goal_percent: Option<f64>,
+}
+
+impl Line {
+    /// Neither equal nor explained.
+    pub fn different(&self) -> u64 {
+        self.counts.compared - self.counts.equal - self.explained
+    }
+
+    pub fn percent(&self) -> Option<f64> {
+        share(self.counts.equal, self.counts.compared)
+    }
+
+    pub fn nonzero_percent(&self) -> Option<f64> {
+        share(self.counts.nonzero_equal, self.counts.nonzero)
+    }
+
+    /// Whether nothing is left unexplained, or both shares reach the goal; `None` without a goal or a value.
+    pub fn is_met(&self) -> Option<bool> {
+        let goal = self.goal_percent.filter(|_| self.is_reported)?;
+        let reaches = |share: Option<f64>| share.is_none_or(|percent| percent >= goal);
+        Some(self.different() == 0 || (reaches(self.percent()) && reaches(self.nonzero_percent())))
+    }
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
+}
+
+/// What the captures came to, before it is added up.
+#[derive(Debug, Default)]
+pub struct Results {
+    pub judged: Vec<Judged>,
+    /// For each field of the table, whether a record had it.
+    pub reported: Vec<bool>,
+    pub captures: Vec<String>,
+    pub failed: Vec<(String, String)>,
+}
+
+impl Report {
+    pub fn new(results: Results, fields: &'static [Field], explanations: Explanations) -> Report {
+        let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
+        let mut differences = Vec::new();
+        for judged in results.judged {
+            for (field, of_capture) in judged.counts {
+                counts.entry(field).or_default().add(of_capture);
+            }
+            differences.extend(judged.differences);
+        }
+        let of_table = fields.iter().zip(results.reported);
+        let of_table = of_table.map(|(field, reported)| (field.name, reported, Some(field.goal_percent)));
+        let of_captures = [READ, NOT_IP].map(|field| (field, true, Some(100.0)));
+        let of_ndpi = ndpi::FIELDS.map(|(field, _)| (field, counts.contains_key(field), None));
+        let mut lines = Vec::new();
+        for (field, is_reported, goal_percent) in of_captures.into_iter().chain(of_table).chain(of_ndpi) {
+            if goal_percent.is_none() && !is_reported {
+                continue;
+            }
+            if !is_reported {
+                differences.retain(|difference: &Difference| difference.field != field);
+            }
+            let is_explained = |each: &&Difference| each.field == field && each.reason.is_some();
+            let explained = differences.iter().filter(is_explained).count() as u64;
+            let counts = counts.get(field).copied().unwrap_or_default();
+            lines.push(Line { field, is_reported, counts, explained, goal_percent });
+        }
+        let is_used =
+            |entry: &usize| differences.iter().any(|each| each.reason == Some(Reason::Entry(*entry)));
+        let is_expected = |entry: &usize| {
+            let entry = &explanations.entries()[*entry];
+            entry.account.is_none() && results.captures.iter().any(|capture| entry.is_of(capture))
+        };
+        let entries = 0..explanations.entries().len();
+        let unused = entries.filter(|entry| !is_used(entry) && is_expected(entry)).collect();
+        let captures = results.captures.len() as u64;
+        Report { captures, failed: results.failed, lines, differences, explanations, unused }
+    }
+
+    /// Whether every capture was judged and every goal of what the sensor reports is met.
+    pub fn is_met(&self) -> bool {
+        self.failed.is_empty() && self.lines.iter().all(|line| line.is_met() != Some(false))
+    }
+
+    /// Why a difference is one, if that is known.
+    pub fn reason(&self, difference: &Difference) -> Option<&str> {
+        difference.reason.map(|reason| match reason {
+            Reason::Rule(rule) => rule,
+            Reason::Entry(entry) => self.explanations.entries()[entry].reason.as_str(),
+        })
+    }
+
+    /// The table, and of the differences of each sort as many as are asked for.
+    pub fn text(&self, details: usize) -> String {
+        let mut text = String::new();
+        let line =
+            |text: &mut String, line: &str| writeln!(text, "{line}").expect("a string takes every write");
+        line(&mut text, &format!("{} captures", self.captures));
+        let heading = [
+            "field",
+            "compared",
+            "equal",
+            "different",
+            "explained",
+            "% equal",
+            "not zero",
+            "% equal",
+            "goal",
+            "met",
+        ];
+        let mut rows = vec![heading.map(String::from).to_vec()];
+        rows.extend(self.lines.iter().map(cells));
+        text.push_str(&table(&rows, &[9]));
+        self.list(&mut text, "different", details, |difference| difference.reason.is_none());
+        self.list(&mut text, "explained", details, |difference| difference.reason.is_some());
+        for (capture, why) in &self.failed {
+            line(&mut text, &format!("not judged: {capture}: {why}"));
+        }
+        for entry in &self.unused {
+            let entry = &self.explanations.entries()[*entry];
+            line(
+                &mut text,
+                &format!("explains nothing: {} {}: {}", entry.capture, entry.conversation, entry.reason),
+            );
+        }
+        text
+    }
+
+    fn list(&self, text: &mut String, title: &str, details: usize, is_of: impl Fn(&Difference) -> bool) {
+        let all: Vec<&Difference> = self.differences.iter().filter(|difference| is_of(difference)).collect();
+        let mut line = |line: String| writeln!(text, "{line}").expect("a string takes every write");
+        if !all.is_empty() {
+            line(format!("\n{title}: {}", all.len()));
+        }
+        for difference in all.iter().take(details) {
+            let Difference { capture, conversation, field, ours, theirs, .. } = difference;
+            let conversation = conversation.map(|key| format!(" {key}")).unwrap_or_default();
+            line(format!("  {capture}{conversation}: {field}: ours {ours}, theirs {theirs}"));
+            if let Some(reason) = self.reason(difference) {
+                line(format!("    {reason}"));
+            }
+        }
+        if all.len() > details {
+            line(format!("  and {} more", all.len() - details));
+        }
+    }
+
+    pub fn json(&self) -> Json {
+        let failed: Vec<Json> =
+            self.failed.iter().map(|(capture, why)| json!({"capture": capture, "reason": why})).collect();
+        let unused: Vec<Json> = self
+            .unused
+            .iter()
+            .map(|entry| {
+                let entry = &self.explanations.entries()[*entry];
+                json!({"capture": entry.capture, "conversation": entry.conversation, "reason": entry.reason})
+            })
+            .collect();
+        let differences: Vec<Json> = self
+            .differences
+            .iter()
+            .map(|difference| {
+                json!({
+                    "capture": difference.capture,
+                    "conversation": difference.conversation.map(|key| key.to_string()),
+                    "field": difference.field,
+                    "ours": difference.ours,
+                    "theirs": difference.theirs,
+                    "reason": self.reason(difference),
+                })
+            })
+            .collect();
+        json!({
+            "captures": self.captures,
+            "met": self.is_met(),
+            "fields": self.lines.iter().map(line_json).collect::<Vec<_>>(),
+            "differences": differences,
+            "not_judged": failed,
+            "unused_explanations": unused,
+        })
+    }
+}
+
+fn line_json(line: &Line) -> Json {
+    let Counts { compared, equal, nonzero, nonzero_equal } = line.counts;
+    json!({
+        "field": line.field,
+        "reported": line.is_reported,
+        "compared": compared,
+        "equal": equal,
+        "different": line.different(),
+        "explained": line.explained,
+        "equal_percent": line.percent(),
+        "nonzero": nonzero,
+        "nonzero_equal": nonzero_equal,
+        "nonzero_equal_percent": line.nonzero_percent(),
+        "goal_percent": line.goal_percent,
+        "met": line.is_met(),
+    })
+}
+
+fn cells(line: &Line) -> Vec<String> {
+    if !line.is_reported {
+        return vec![line.field.to_owned(), "not reported by the sensor".to_owned()];
+    }
+    let percent = |share: Option<f64>| share.map(|percent| format!("{percent:.2}")).unwrap_or_default();
+    let is_met = match line.is_met() {
+        None => "",
+        Some(false) => "NO",
+        Some(true) => "yes",
+    };
+    vec![
+        line.field.to_owned(),
+        line.counts.compared.to_string(),
+        line.counts.equal.to_string(),
+        line.different().to_string(),
+        line.explained.to_string(),
+        percent(line.percent()),
+        line.counts.nonzero.to_string(),
+        percent(line.nonzero_percent()),
+        line.goal_percent.map(|goal| goal.to_string()).unwrap_or_default(),
+        is_met.to_owned(),
+    ]
+}
