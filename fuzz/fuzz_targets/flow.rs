@@ -77,9 +77,9 @@ fuzz_target!(|input: Input| {
                 let frame_bytes = u32::from(bytes) + 14;
                 let amounts = [1, u64::from(bytes), u64::from(frame_bytes)];
                 add(&mut went_in, (u32::from(conversation), from_low), amounts);
-                let amount = Amount::one(&packet, frame_bytes);
-                let observation =
-                    Observation { packet: &packet, hash, frame: &Frame::EMPTY, amount, time: now };
+                let frame = Frame { wire_bytes: frame_bytes, time: now, ..Frame::EMPTY };
+                let amount = Amount::one(&packet, &frame);
+                let observation = Observation { packet: &packet, hash, frame: &frame, amount, time: now };
                 table.observe(&observation, &mut emit);
             }
             Step::Expire { flows_max } => table.expire(now, usize::from(flows_max), &mut emit),

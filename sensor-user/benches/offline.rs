@@ -348,7 +348,7 @@ fn update_burst(
             packet: &prepared.packet,
             hash: prepared.hash,
             frame,
-            amount: Amount::one(&prepared.packet, frame.wire_bytes),
+            amount: Amount::one(&prepared.packet, frame),
             time: now,
         };
         table.observe(&observation, &mut emit);

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use sensor_user::config::{
-    Config, KflowConfig, LogLevel, SourceKind, default_rotate_bytes, default_rotate_s,
+    Config, KflowConfig, LogLevel, SourceKind, TunnelCount, default_rotate_bytes, default_rotate_s,
 };
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -24,6 +24,7 @@ Examples:
   sensor run --interface eth0 --source afpacket --json - | jq .
   sensor run --pcap capture.pcapng --json flows.jsonl
   zcat capture.pcap.gz | sensor run --pcap - --json -
+  sensor run --interface eth1 --tunnels inner --kflow /var/lib/flows
   sensor check --config sensor.toml";
 
 #[derive(Debug, Subcommand)]
@@ -86,6 +87,9 @@ pub struct Flags {
     /// Seconds after which a flow that lives on is reported.
     #[arg(long, value_name = "N")]
     active_timeout_s: Option<u64>,
+    /// Which packet of a tunnel is counted.
+    #[arg(long, value_enum)]
+    tunnels: Option<TunnelCount>,
     /// Write records as JSON lines to this file; - is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -121,6 +125,7 @@ impl Flags {
         set(&mut config.flow.capacity, self.flow_capacity);
         set(&mut config.flow.idle_timeout_s, self.idle_timeout_s);
         set(&mut config.flow.active_timeout_s, self.active_timeout_s);
+        set(&mut config.tunnels.count, self.tunnels);
         set(&mut config.log.level, self.log_level);
         if self.json.is_some() {
             config.export.json.clone_from(&self.json);

@@ -1,6 +1,9 @@
 //! Counters that one thread writes and the metrics server reads, without a lock or a locked instruction.
 
-use crate::packet::{Anomaly, NotFlow};
+use crate::packet::{
+    Anomaly, NotFlow, NotInner,
+    reassembly::{Ending, ReassemblyCounts, ReassemblyLevels, Refusal},
+};
 use hdrhistogram::Histogram;
 use kflow::EndReason;
 use std::sync::{
@@ -42,6 +45,13 @@ pub struct WorkerCells {
     /// Frames that belong to no flow, by reason.
     pub not_flow: [Cell; NotFlow::ALL.len()],
     pub anomalies: [Cell; Anomaly::ALL.len()],
+    /// Packets that were found inside of others.
+    pub inner_packets: Cell,
+    /// Packets in which none was found although protocol or port hinted at it, by reason.
+    pub not_inner: [Cell; NotInner::ALL.len()],
+    /// Packets that were counted to flows beside the one that accounts for their frame.
+    pub packets_beside: Cell,
+    pub reassembly: ReassemblyCells,
     pub busy_ns: Cell,
     pub idle_ns: Cell,
     pub flows: Cell,
@@ -62,6 +72,55 @@ pub struct WorkerCells {
     /// 1 while the worker has a source.
     pub attached: Cell,
     pub burst_time: SharedHistogram,
+}
+
+impl WorkerCells {
+    pub fn note_inner(&self, found: Result<(), NotInner>) {
+        match found {
+            Ok(()) => self.inner_packets.add(1),
+            Err(reason) => self.not_inner[reason as usize].add(1),
+        }
+    }
+}
+
+/// What the reassembler of a worker did.
+#[derive(Debug, Default)]
+pub struct ReassemblyCells {
+    pub fragments: Cell,
+    pub resolved: Cell,
+    pub claimed: Cell,
+    pub unclaimed: Cell,
+    pub ended: [Cell; Ending::ALL.len()],
+    pub refused: [Cell; Refusal::ALL.len()],
+    pub duplicate: Cell,
+    pub overlapping: Cell,
+    pub conflicting: Cell,
+    pub late: Cell,
+    pub first_without_ports: Cell,
+    pub assembling: Cell,
+    pub memory_bytes: Cell,
+}
+
+impl ReassemblyCells {
+    pub fn publish(&self, counts: &ReassemblyCounts, levels: ReassemblyLevels) {
+        self.fragments.set(counts.fragments);
+        self.resolved.set(counts.resolved);
+        self.claimed.set(counts.claimed);
+        self.unclaimed.set(counts.unclaimed);
+        for (cell, datagrams) in self.ended.iter().zip(counts.ended) {
+            cell.set(datagrams);
+        }
+        for (cell, fragments) in self.refused.iter().zip(counts.refused) {
+            cell.set(fragments);
+        }
+        self.duplicate.set(counts.duplicate);
+        self.overlapping.set(counts.overlapping);
+        self.conflicting.set(counts.conflicting);
+        self.late.set(counts.late);
+        self.first_without_ports.set(counts.first_without_ports);
+        self.assembling.set(levels.assembling as u64);
+        self.memory_bytes.set(levels.memory_bytes as u64);
+    }
 }
 
 /// What the exporter did, for each sink.

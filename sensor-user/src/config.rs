@@ -2,7 +2,10 @@
 //!
 //! All defaults are here. Unknown keys are errors. Sizes have units in their names.
 
-use crate::source::xsk::HugePages;
+use crate::{
+    packet::{TooManyPorts, TunnelPorts, UdpTunnel},
+    source::xsk::HugePages,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -17,6 +20,8 @@ pub struct Config {
     pub capture: CaptureConfig,
     pub filter: FilterConfig,
     pub flow: FlowConfig,
+    pub fragments: FragmentsConfig,
+    pub tunnels: TunnelsConfig,
     pub export: ExportConfig,
     pub metrics: MetricsConfig,
     pub log: LogConfig,
@@ -120,7 +125,7 @@ pub struct FilterConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowConfig {
-    /// Flows that one worker holds at once. 208 to 224 bytes each, taken at start.
+    /// Flows that one worker holds at once. 860 bytes each, taken at start.
     pub capacity: usize,
     pub idle_timeout_s: u64,
     /// A flow that lasts longer is reported this often.
@@ -131,6 +136,46 @@ pub struct FlowConfig {
     pub pressure_percent: u8,
     /// … after this time.
     pub embryonic_timeout_s: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FragmentsConfig {
+    /// Datagrams that one worker puts together at once. 1600 bytes each, taken at start.
+    pub datagrams: usize,
+    /// Memory of one worker for what is in them, taken at start.
+    pub memory_bytes: usize,
+    /// How long the fragments of a datagram are waited for.
+    pub timeout_s: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TunnelsConfig {
+    /// Which packet of a tunnel is counted.
+    pub count: TunnelCount,
+    /// UDP ports behind which tunnels are looked for, 16 in all at most. What is found has to look right besides.
+    pub vxlan_ports: Vec<u16>,
+    pub vxlan_gpe_ports: Vec<u16>,
+    pub geneve_ports: Vec<u16>,
+    pub gtp_u_ports: Vec<u16>,
+    pub teredo_ports: Vec<u16>,
+    pub gre_ports: Vec<u16>,
+    pub mpls_ports: Vec<u16>,
+    pub l2tp_ports: Vec<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub enum TunnelCount {
+    /// The outermost: who carries how much for whom. Tunnels are not looked into.
+    Outer,
+    /// The innermost: who talks to whom inside, with the tunnel in the record. Packets in which none is found count as
+    /// they are outside.
+    Inner,
+    /// Both, each to a flow of its own. Sums over all records count what is in tunnels twice.
+    Both,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -233,6 +278,29 @@ impl Default for FlowConfig {
             close_linger_ms: 2000,
             pressure_percent: 75,
             embryonic_timeout_s: 2,
+        }
+    }
+}
+
+impl Default for FragmentsConfig {
+    fn default() -> FragmentsConfig {
+        FragmentsConfig { datagrams: 4096, memory_bytes: 8 << 20, timeout_s: 30 }
+    }
+}
+
+impl Default for TunnelsConfig {
+    /// Ports as IANA has them, and 8472, which Linux used for VXLAN before.
+    fn default() -> TunnelsConfig {
+        TunnelsConfig {
+            count: TunnelCount::Outer,
+            vxlan_ports: vec![4789, 8472],
+            vxlan_gpe_ports: vec![4790],
+            geneve_ports: vec![6081],
+            gtp_u_ports: vec![2152],
+            teredo_ports: vec![3544],
+            gre_ports: vec![4754],
+            mpls_ports: vec![6635],
+            l2tp_ports: vec![1701],
         }
     }
 }
@@ -429,6 +497,17 @@ impl Config {
         check((1..=86400).contains(&flow.active_timeout_s), "flow.active_timeout_s must be from 1 to 86400");
         check((1..=100).contains(&flow.pressure_percent), "flow.pressure_percent must be from 1 to 100");
         check(flow.embryonic_timeout_s >= 1, "flow.embryonic_timeout_s must be at least 1");
+        let fragments = &self.fragments;
+        check((1..=1 << 24).contains(&fragments.datagrams), "fragments.datagrams must be from 1 to 16777216");
+        check(
+            fragments.memory_bytes <= 1 << 34,
+            "fragments.memory_bytes must be at most 17179869184 (16 GiB)",
+        );
+        check((1..=3600).contains(&fragments.timeout_s), "fragments.timeout_s must be from 1 to 3600");
+        check(
+            self.tunnels.ports().is_ok(),
+            "the lists of ports under tunnels may name 16 ports in all at most",
+        );
         let export = &self.export;
         check((1..=65536).contains(&export.batch_records), "export.batch_records must be from 1 to 65536");
         check((2..=65536).contains(&export.queue_batches), "export.queue_batches must be from 2 to 65536");
@@ -438,6 +517,25 @@ impl Config {
         }
         faults.extend(self.filter.faults());
         faults
+    }
+}
+
+impl TunnelsConfig {
+    /// The ports by what they hint at.
+    pub fn ports(&self) -> Result<TunnelPorts, TooManyPorts> {
+        let kinds = [
+            (&self.vxlan_ports, UdpTunnel::Vxlan),
+            (&self.vxlan_gpe_ports, UdpTunnel::VxlanGpe),
+            (&self.geneve_ports, UdpTunnel::Geneve),
+            (&self.gtp_u_ports, UdpTunnel::GtpU),
+            (&self.teredo_ports, UdpTunnel::Teredo),
+            (&self.gre_ports, UdpTunnel::Gre),
+            (&self.mpls_ports, UdpTunnel::Mpls),
+            (&self.l2tp_ports, UdpTunnel::L2tp),
+        ];
+        TunnelPorts::new(
+            kinds.into_iter().flat_map(|(ports, tunnel)| ports.iter().map(move |port| (*port, tunnel))),
+        )
     }
 }
 

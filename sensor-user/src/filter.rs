@@ -4,6 +4,7 @@ use crate::{
     config::{FilterConfig, Prefix},
     packet::{NotFlow, Packet, Side},
 };
+use kflow::TunnelKind;
 use sensor_ebpf::hash;
 use std::net::IpAddr;
 
@@ -26,15 +27,22 @@ impl PacketFilter {
         PacketFilter { config, sample_rate }
     }
 
+    /// Whether a packet is wanted. What is inside of a tunnel is wanted if the outermost packet is.
     #[inline]
-    pub fn check(&self, packet: &Packet, flow_hash: u64) -> Result<(), NotFlow> {
-        if !self.config.is_empty() && !self.passes(packet) {
-            return Err(NotFlow::Filtered);
+    pub fn check(&self, packet: &Packet) -> Result<(), NotFlow> {
+        if self.config.is_empty() || packet.tunnel.kind != TunnelKind::None || self.passes(packet) {
+            return Ok(());
         }
-        if !hash::is_sampled(flow_hash, self.sample_rate) {
-            return Err(NotFlow::SampledOut);
+        Err(NotFlow::Filtered)
+    }
+
+    /// Whether the flow that a packet is counted to is in the sample.
+    #[inline]
+    pub fn check_sample(&self, flow_hash: u64) -> Result<(), NotFlow> {
+        if hash::is_sampled(flow_hash, self.sample_rate) {
+            return Ok(());
         }
-        Ok(())
+        Err(NotFlow::SampledOut)
     }
 
     fn passes(&self, packet: &Packet) -> bool {

@@ -16,6 +16,7 @@ pub mod capture;
 pub mod cells;
 pub mod clock;
 pub mod config;
+pub mod datapath;
 pub mod export;
 pub mod filter;
 pub mod flow;

@@ -10,7 +10,8 @@ use crate::{
     capture::{Capture, CaptureCounts, CaptureRequest, XdpCapture},
     cells::{SinkCells, WorkerCells},
     clock::Clock,
-    config::{Config, FilterConfig, SourceKind},
+    config::{Config, FilterConfig, FragmentsConfig, SourceKind},
+    datapath::Tunnels,
     export::{Exporter, Lane, NamedSink, Outbox, WhenFull},
     filter::PacketFilter,
     flow::{FlowTable, TableConfig},
@@ -18,6 +19,7 @@ use crate::{
     interface::{Interface, InterfaceState},
     ledger::Ledger,
     metrics::{Telemetry, TelemetryPages},
+    packet::reassembly::{Reassembler, ReassemblyConfig},
     source::pcap::PcapSource,
     worker::{Command, Worker, WorkerParts},
 };
@@ -150,8 +152,10 @@ pub fn predicted_memory(config: &Config) -> io::Result<Memory> {
         _ => (0, 0),
     };
     let table = FlowTable::predicted_bytes(config.flow.capacity) as u64;
+    let reassembler = Reassembler::predicted_bytes(reassembly_config(config)) as u64;
     let lane = Lane::predicted_bytes(config.export.queue_batches, config.export.batch_records) as u64;
-    let bytes = BASE_BYTES + program_bytes + capture.workers as u64 * (table + lane) + ring_bytes;
+    let worker_bytes = table + reassembler + lane;
+    let bytes = BASE_BYTES + program_bytes + capture.workers as u64 * worker_bytes + ring_bytes;
     Ok(Memory { bytes, ring_bytes })
 }
 
@@ -250,6 +254,8 @@ fn run_file(config: &Config, path: &Path, clock: Clock, signals: &Signals) -> Re
         table: table_config(config),
         hash_key: random_hash_key()?,
         filter: packet_filter(&config.filter, config.capture.sample_rate),
+        reassembly: reassembly_config(config),
+        tunnels: tunnels(config)?,
         cells: pipeline.workers[0].clone(),
         outbox: pipeline.outbox(0, WhenFull::Wait),
         clock,
@@ -369,6 +375,8 @@ impl Live<'_> {
                 table: table_config(self.config),
                 hash_key: self.hash_key,
                 filter: None,
+                reassembly: reassembly_config(self.config),
+                tunnels: tunnels(self.config)?,
                 cells: pipeline.workers[index].clone(),
                 outbox: pipeline.outbox(index, WhenFull::Shed),
                 clock: self.clock,
@@ -589,6 +597,15 @@ fn open_sinks(config: &Config) -> Result<Vec<NamedSink>> {
         add(Box::new(sink));
     }
     Ok(sinks)
+}
+
+fn reassembly_config(config: &Config) -> ReassemblyConfig {
+    let FragmentsConfig { datagrams, memory_bytes, timeout_s } = config.fragments;
+    ReassemblyConfig { datagrams, memory_bytes, timeout: Duration::from_secs(timeout_s) }
+}
+
+fn tunnels(config: &Config) -> Result<Tunnels> {
+    Ok(Tunnels { count: config.tunnels.count, ports: config.tunnels.ports()? })
 }
 
 fn table_config(config: &Config) -> TableConfig {

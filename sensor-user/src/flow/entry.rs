@@ -138,7 +138,7 @@ impl Hot {
             tag,
             state: State::Embryonic,
             source: if is_answer { packet.sender.other() } else { packet.sender },
-            start: observation.time,
+            start: observation.amount.first,
             ..Hot::FREE
         }
     }

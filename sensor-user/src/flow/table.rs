@@ -92,13 +92,23 @@ pub struct Amount {
     pub packets: u64,
     pub bytes: u64,
     pub frame_bytes: u64,
+    /// Of the packets, those marked "congestion experienced".
+    pub ecn_ce_packets: u32,
+    /// When the first of them came.
+    pub first: Moment,
 }
 
 impl Amount {
-    /// One packet in a frame of this length on the wire.
+    /// One packet and the frame it came in.
     #[inline(always)]
-    pub fn one(packet: &Packet, frame_bytes: u32) -> Amount {
-        Amount { packets: 1, bytes: u64::from(packet.network_bytes), frame_bytes: u64::from(frame_bytes) }
+    pub fn one(packet: &Packet, frame: &Frame<'_>) -> Amount {
+        Amount {
+            packets: 1,
+            bytes: u64::from(packet.network_bytes),
+            frame_bytes: u64::from(frame.wire_bytes),
+            ecn_ce_packets: u32::from(packet.tos & ECN_MASK == ECN_CE),
+            first: frame.time,
+        }
     }
 }
 
@@ -315,7 +325,8 @@ impl FlowTable {
         let hot = &mut self.hot.0[slot.0 as usize];
         let before = hot.last;
         hot.last = before.max(now);
-        hot.start = if hot.is_span_empty() { now } else { hot.start.min(now) };
+        let first = observation.amount.first;
+        hot.start = if hot.is_span_empty() { first } else { hot.start.min(first) };
         self.add(slot, observation, before);
         let hot = &mut self.hot.0[slot.0 as usize];
         if hot.state == State::Embryonic && hot.has_outgrown_embryo() {
@@ -338,7 +349,7 @@ impl FlowTable {
         counters.frame_bytes += observation.amount.frame_bytes;
         hot.tcp_flags[direction] |= packet.tcp_flags;
         hot.tos[direction] |= packet.tos;
-        let is_odd = packet.ttl != hot.ttl[direction] || packet.tos & ECN_MASK == ECN_CE;
+        let is_odd = packet.ttl != hot.ttl[direction] || observation.amount.ecn_ce_packets > 0;
         if is_first_of_span || is_odd || packet.fragment != Fragment::Whole {
             self.note_rare(slot, direction, is_first_of_span, observation);
         }
@@ -590,9 +601,7 @@ impl FlowTable {
         if packet.fragment != Fragment::Whole {
             cold.fragments[direction] = cold.fragments[direction].saturating_add(packets);
         }
-        if packet.tos & ECN_MASK == ECN_CE {
-            cold.ecn_ce_packets[direction] = cold.ecn_ce_packets[direction].saturating_add(packets);
-        }
+        cold.ecn_ce_packets[direction] = cold.ecn_ce_packets[direction].saturating_add(amount.ecn_ce_packets);
         if is_first_of_span {
             cold.note_first(direction, observation);
         }

@@ -111,8 +111,8 @@ impl Sent {
         let (MacAddress(destination), MacAddress(source)) = self.mac_addresses();
         let bytes = [&destination[..], &source].concat();
         let packet = self.packet();
-        let amount = Amount::one(&packet, self.frame_bytes());
-        let frame = &Frame { bytes: &bytes, ..Frame::EMPTY };
+        let frame = &Frame { bytes: &bytes, wire_bytes: self.frame_bytes(), time: self.time, ..Frame::EMPTY };
+        let amount = Amount::one(&packet, frame);
         table.observe(&Observation { packet: &packet, hash, frame, amount, time: self.time }, emit);
     }
 

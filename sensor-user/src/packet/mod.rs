@@ -15,7 +15,7 @@ mod ip;
 mod link;
 mod transport;
 
-pub use tunnel::{NotInner, TUNNEL_DEPTH_MAX, TunnelPorts, UdpTunnel, decode_inner, may_carry};
+pub use tunnel::{NotInner, TUNNEL_DEPTH_MAX, TooManyPorts, TunnelPorts, UdpTunnel, decode_inner, may_carry};
 
 use crate::{
     flow::FlowKey,
