@@ -2,7 +2,10 @@
 //!
 //! `flow` has none: its input is drawn from bytes by `arbitrary`.
 
-use kflow::{Endpoint, FlowRecord, codec::Encoder};
+use kflow::{
+    Endpoint, FlowRecord, IcmpKind, Latency, TcpDirection, TcpRecord, TcpState, Tunnel, TunnelKind,
+    codec::Encoder,
+};
 use sensor_user::source::LinkType;
 use std::{fs, io, path::Path};
 use traffic::{
@@ -38,17 +41,71 @@ fn main() -> io::Result<()> {
         }
     }
     let mut encoder = Encoder::new();
-    for count in [0, 1, 3] {
-        let record = |n: u16| FlowRecord {
-            source: Endpoint { port: n, ..Endpoint::default() },
-            start_ns: 1_700_000_000_000_000_000,
-            end_ns: 1_700_000_001_000_000_000,
-            protocol: 6,
-            ..FlowRecord::default()
-        };
-        let records: Vec<FlowRecord> = (0..count).map(record).collect();
-        let message = encoder.encode(&records).expect("plain records can be encoded");
+    let kinds = [("tcp", tcp_record()), ("tunnel", tunnel_record()), ("icmp", icmp_record())];
+    for (name, record) in &kinds {
+        let message = encoder.encode(std::slice::from_ref(record)).expect("one record fits a message");
+        fs::write(corpus.join(format!("kflow_decode/{name}")), message)?;
+    }
+    for count in 0..=kinds.len() {
+        let records: Vec<FlowRecord> = kinds.iter().map(|(_, record)| record.clone()).take(count).collect();
+        let message = encoder.encode(&records).expect("few records fit a message");
         fs::write(corpus.join(format!("kflow_decode/{count}-records")), message)?;
     }
     Ok(())
+}
+
+fn tcp_record() -> FlowRecord {
+    let side = TcpDirection {
+        first_flags: 0x02,
+        mss: Some(1_460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        retransmitted_packets: 2,
+        retransmitted_bytes: 2_920,
+        capture_gaps: 1,
+        capture_gap_bytes: 1_460,
+        receive_window: Some(0),
+        rtt_mean_us: Some(20_000),
+        rtt_samples: 9,
+        ..TcpDirection::default()
+    };
+    FlowRecord {
+        start_ns: 1_700_000_000_000_000_000,
+        end_ns: 1_700_000_001_000_000_000,
+        source: Endpoint { port: 49_152, ..Endpoint::default() },
+        destination: Endpoint { port: 443, ..Endpoint::default() },
+        protocol: 6,
+        latency: Latency { first_response_us: Some(300), responses: 1, ..Latency::default() },
+        tcp: TcpRecord {
+            state: TcpState::Closed,
+            handshake: 7,
+            client_network_us: Some(0),
+            forward: side,
+            reverse: side,
+            ..TcpRecord::default()
+        },
+        ..FlowRecord::default()
+    }
+}
+
+fn tunnel_record() -> FlowRecord {
+    FlowRecord {
+        source: Endpoint { address: [0xFD; 16].into(), port: 5_353, ..Endpoint::default() },
+        destination: Endpoint { address: [0xFE; 16].into(), port: 5_353, ..Endpoint::default() },
+        protocol: 17,
+        pppoe_session: 1,
+        tunnel: Tunnel {
+            kind: TunnelKind::Vxlan,
+            depth: 1,
+            forward_id: 5_001,
+            reverse_id: 5_001,
+            source: [192, 0, 2, 1].into(),
+            destination: [0xFD; 16].into(),
+        },
+        ..FlowRecord::default()
+    }
+}
+
+fn icmp_record() -> FlowRecord {
+    FlowRecord { protocol: 1, icmp: IcmpKind { kind: 8, code: 0 }, ..FlowRecord::default() }
 }

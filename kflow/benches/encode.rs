@@ -173,7 +173,8 @@ fn in_turns(mut bodies: [&mut dyn FnMut(); 2]) -> [f64; 2] {
     })
 }
 
-/// IPv4 flows as a sensor exports them, so many of ten UDP and the others TCP, sizes from a few packets to many.
+/// IPv4 flows as a sensor exports them, so many of ten UDP and the others TCP, sizes from a few packets to
+/// many.
 fn typical_records(udp_of_ten: u64) -> Vec<FlowRecord> {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     (0..BATCH_RECORDS)

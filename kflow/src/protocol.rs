@@ -1,4 +1,5 @@
-//! The IP protocol numbers (IANA "Assigned Internet Protocol Numbers") whose records have something of their own.
+//! The IP protocol numbers (IANA "Assigned Internet Protocol Numbers") whose records have something of their
+//! own.
 
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;

@@ -1,7 +1,7 @@
 //! The encoder as it would be without one of our own: the capnp crate's builder and its packed writer.
 //!
-//! Written against the schema and the list of columns alone, without the table that the codec is driven by, so that
-//! it also checks what the codec writes. Its user has the generated code as `crate::chf_capnp`.
+//! Written against the schema and the list of columns alone, without the table that the codec is driven by,
+//! so that it also checks what the codec writes. Its user has the generated code as `crate::chf_capnp`.
 
 use crate::chf_capnp::{c_h_f, custom, packed_c_h_f};
 use capnp::message::{Builder, HeapAllocator};

@@ -1,22 +1,19 @@
 //! The custom columns of a record: which it has, and their packed words.
 //!
-//! A custom column is four words (id and small value, member of the value union, large value, pointer) in a list;
-//! what pointers point to comes behind the list.
+//! A custom column is four words (id and small value, member of the value union, large value, pointer) in a
+//! list; what pointers point to comes behind the list.
 
 use super::packing::{Constant, Packer};
 use super::wire::{self, Member};
-use crate::columns::{self, Access, CUSTOMS, Column, Custom, Group, Kind};
+use crate::columns::{self, Access, CUSTOMS, Column, Custom, Kind, Visitor};
 use crate::community_id::{CommunityId, TEXT_BYTES};
 use crate::record::FlowRecord;
 use std::net::IpAddr;
-use std::ops::Range;
 
 /// The custom columns as messages have them.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) columns: [CustomColumn; CUSTOMS],
-    /// Neighbours that apply to the same records.
-    sections: Vec<(Group, Range<usize>)>,
 }
 
 /// A custom column, ready to be written.
@@ -24,8 +21,6 @@ pub(super) struct Layout {
 pub(super) struct CustomColumn {
     pub(super) id: u32,
     pub(super) name: &'static str,
-    group: Group,
-    access: Access,
     form: Form,
 }
 
@@ -61,15 +56,7 @@ pub(super) const WORDS_MAX: usize = 1 + CUSTOMS * wire::CUSTOM_WORDS + DATA_WORD
 impl Layout {
     pub(super) fn new() -> Layout {
         let mut all = columns::customs().map(|(column, custom)| CustomColumn::new(column, custom));
-        let columns: [CustomColumn; CUSTOMS] =
-            std::array::from_fn(|_| all.next().expect("CUSTOMS counts what the table has"));
-        let mut sections = Vec::new();
-        let mut start = 0;
-        for section in columns.chunk_by(|column, next| column.group == next.group) {
-            sections.push((section[0].group, start..start + section.len()));
-            start += section.len();
-        }
-        Layout { columns, sections }
+        Layout { columns: std::array::from_fn(|_| all.next().expect("CUSTOMS counts what the table has")) }
     }
 }
 
@@ -96,8 +83,7 @@ impl CustomColumn {
                 Form::Pointer { before: Constant::new(&[id, discriminant, 0]), bytes: wire::ADDRESS_BYTES }
             }
         };
-        let (group, access) = (column.group, column.access);
-        CustomColumn { id: custom.id, name: custom.name, group, access, form }
+        CustomColumn { id: custom.id, name: custom.name, form }
     }
 }
 
@@ -117,34 +103,20 @@ impl<'a> Present<'a> {
         self.count = 0;
         self.data_words = 0;
         let community_id = CommunityId::of(record);
-        for (group, section) in &layout.sections {
-            if !group.applies(record) {
-                continue;
-            }
-            for column in &layout.columns[section.clone()] {
-                match column.access {
-                    Access::Number { wire, .. } => {
-                        let value = wire(record);
-                        // Written anyway, and overwritten by the next if it is not there: no jump to predict.
-                        self.columns[self.count] = (column, value.unwrap_or(0));
-                        self.count += usize::from(value.is_some());
-                    }
-                    Access::Address { get, .. } => {
-                        self.push_data(column, &address_bytes(get(record)));
-                    }
-                    Access::CommunityId => self.push_data(column, &community_id.text()),
-                    Access::ConnectionId => {
-                        self.columns[self.count] = (column, u64::from(community_id.connection_id()));
-                        self.count += 1;
-                    }
-                }
-            }
-        }
+        let mut taking = Taking { present: self, record, community_id, layout, place: 0 };
+        columns::visit_applicable(record, &mut taking);
     }
 
+    /// Takes up a column; the next takes its place if this one is not there: no jump to predict.
+    #[inline(always)]
+    fn push(&mut self, column: &'a CustomColumn, value: Option<u64>) {
+        self.columns[self.count] = (column, value.unwrap_or(0));
+        self.count += usize::from(value.is_some());
+    }
+
+    #[inline(always)]
     fn push_data(&mut self, column: &'a CustomColumn, bytes: &[u8]) {
-        self.columns[self.count] = (column, 0);
-        self.count += 1;
+        self.push(column, Some(0));
         for chunk in bytes.chunks(8) {
             self.data[self.data_words] = word_of(chunk);
             self.data_words += 1;
@@ -186,6 +158,43 @@ impl<'a> Present<'a> {
         for word in &self.data[..self.data_words] {
             tail.word(*word);
         }
+    }
+}
+
+/// A record that is gone through.
+struct Taking<'a, 'b> {
+    present: &'b mut Present<'a>,
+    record: &'b FlowRecord,
+    community_id: CommunityId,
+    layout: &'a Layout,
+    /// Of the next column among the custom ones.
+    place: usize,
+}
+
+impl Visitor for Taking<'_, '_> {
+    #[inline(always)]
+    fn visit(&mut self, column: &'static Column) {
+        if column.custom().is_none() {
+            return;
+        }
+        let custom = &self.layout.columns[self.place];
+        self.place += 1;
+        if !column.group.applies(self.record) {
+            return;
+        }
+        match column.access {
+            Access::Number { wire, .. } => self.present.push(custom, wire(self.record)),
+            Access::Address { get, .. } => self.present.push_data(custom, &address_bytes(get(self.record))),
+            Access::CommunityId => self.present.push_data(custom, &self.community_id.text()),
+            Access::ConnectionId => {
+                self.present.push(custom, Some(u64::from(self.community_id.connection_id())));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, columns: &'static [Column]) {
+        self.place += columns::customs_among(columns);
     }
 }
 

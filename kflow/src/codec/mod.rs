@@ -7,8 +7,8 @@
 //! that the other records use. `COLUMNS.md` lists all columns.
 //!
 //! Decoding what was encoded gives the same records, provided that they keep to the record's own rules: ports
-//! are zero for ICMP and ICMPv6, the ICMP kind is zero for everything else; the tunnel is the default if its kind is
-//! none, and TCP's part is the default for other protocols.
+//! are zero for ICMP and ICMPv6, the ICMP kind is zero for everything else; the tunnel is the default if its
+//! kind is none, and TCP's part is the default for other protocols.
 
 mod customs;
 mod decode;

@@ -70,19 +70,19 @@ impl Packer {
     #[inline(always)]
     pub(super) fn constant(&mut self, constant: &Constant) {
         self.flush_zeros();
-        self.words += constant.words;
+        self.words += usize::from(constant.words);
         let room = &mut self.bytes[self.length..];
         room.first_chunk_mut::<CONSTANT_BYTES_MAX>()
             .expect("room was reserved for every word")
             .copy_from_slice(&constant.bytes);
-        self.length += constant.length;
+        self.length += constant.length();
     }
 
     /// Appends words that were packed before, with another byte in one place.
     #[inline(always)]
     pub(super) fn constant_with(&mut self, constant: &Constant, place: usize, byte: u8) {
         self.constant(constant);
-        self.bytes[self.length - constant.length + place] = byte;
+        self.bytes[self.length - constant.length() + place] = byte;
     }
 
     /// The packed bytes of everything given since the last [`Packer::clear`].
@@ -113,8 +113,9 @@ impl Packer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Constant {
     bytes: [u8; CONSTANT_BYTES_MAX],
-    length: usize,
-    words: usize,
+    // Small, so that a column's constants are in one or two cache lines.
+    length: u8,
+    words: u8,
 }
 
 const CONSTANT_BYTES_MAX: usize = 16;
@@ -130,12 +131,12 @@ impl Constant {
         let packed = packer.finish();
         let mut bytes = [0; CONSTANT_BYTES_MAX];
         bytes[..packed.len()].copy_from_slice(packed);
-        Constant { bytes, length: packed.len(), words: words.len() }
+        Constant { bytes, length: packed.len() as u8, words: words.len() as u8 }
     }
 
     /// Packed bytes.
     pub(super) fn length(&self) -> usize {
-        self.length
+        usize::from(self.length)
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a column's value is read from a record and put there.
 
+use super::Column;
 use crate::community_id::CommunityId;
 use crate::record::{EndReason, FlowRecord, MacAddress, TcpState, TunnelKind};
 use std::net::IpAddr;
@@ -218,4 +219,25 @@ macro_rules! address_field {
     };
 }
 
-pub(super) use {address_field, field};
+/// Who is shown columns one by one.
+pub(crate) trait Visitor {
+    fn visit(&mut self, column: &'static Column);
+
+    /// Columns that do not apply are passed over.
+    fn skip(&mut self, columns: &'static [Column]);
+}
+
+/// A part of the table, and a function that shows its columns. The function is unrolled into its caller,
+/// where each column is a constant, so that the encoder reads fields without a call for each.
+macro_rules! part {
+    ($list:ident, $each:ident, [$($column:expr),+ $(,)?]) => {
+        pub(super) const $list: &[$crate::columns::Column] = &[$($column),+];
+
+        #[inline(always)]
+        pub(super) fn $each(visitor: &mut impl $crate::columns::Visitor) {
+            $(visitor.visit(const { &$column });)+
+        }
+    };
+}
+
+pub(super) use {address_field, field, part};

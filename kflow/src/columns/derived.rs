@@ -3,98 +3,103 @@
 //! Latencies are what such receivers are used to: of a network, half of the round trip; at least 1 ms once
 //! known; at most 20 s.
 
-use super::access::{Access, derived};
+use super::access::{Access, derived, part};
 use super::{Column, Custom, Group, Wire};
 use crate::record::{FlowRecord, TcpDirection};
 
-pub(super) const COLUMNS: &[Column] = &[
-    Column {
-        name: "fragments",
-        group: Group::Always,
-        access: derived(|record| sum(record.forward.fragments, record.reverse.fragments)),
-        wire: only_sent(5, "FRAGMENTS"),
-        unit: "packets",
-        meaning: "IP fragments of both directions.",
-        unknown: "",
-    },
-    Column {
-        name: "client_network_latency_ms",
-        group: Group::Tcp,
-        access: derived(|record| record.tcp.client_network_us.map(half_round_trip_ms)),
-        wire: only_sent(6, "CLIENT_NW_LATENCY_MS"),
-        unit: "ms",
-        meaning: "Half of `client_network_latency_us`, from 1 to 20000.",
-        unknown: "when that is",
-    },
-    Column {
-        name: "server_network_latency_ms",
-        group: Group::Tcp,
-        access: derived(|record| record.tcp.server_network_us.map(half_round_trip_ms)),
-        wire: only_sent(7, "SERVER_NW_LATENCY_MS"),
-        unit: "ms",
-        meaning: "Half of `server_network_latency_us`, from 1 to 20000.",
-        unknown: "when that is",
-    },
-    Column {
-        name: "application_latency_ms",
-        group: Group::Always,
-        access: derived(|record| record.latency.response_mean_us.map(|us| milliseconds(us).max(1))),
-        wire: only_sent(8, "APPL_LATENCY_MS"),
-        unit: "ms",
-        meaning: "`response_latency_mean_us`, at least 1.",
-        unknown: "when that is",
-    },
-    Column {
-        name: "repeated_retransmits",
-        group: Group::Tcp,
-        access: derived(|record| of_both(record, |direction| direction.repeated_retransmits)),
-        wire: only_sent(2814, "REPEATED_RETRANSMITS"),
-        unit: "ranges",
-        meaning: "`repeated_retransmits` of both directions.",
-        unknown: "",
-    },
-    Column {
-        name: "receive_window",
-        group: Group::Tcp,
-        access: derived(|record| {
-            let (forward, reverse) = (record.tcp.forward.receive_window, record.tcp.reverse.receive_window);
-            forward.or(reverse).map(u64::from)
-        }),
-        wire: only_sent(2815, "RECEIVE_WINDOW"),
-        unit: "bytes",
-        meaning: "`forward_receive_window`, or else `reverse_receive_window`.",
-        unknown: "when both are",
-    },
-    Column {
-        name: "zero_windows",
-        group: Group::Tcp,
-        access: derived(|record| of_both(record, |direction| direction.zero_windows)),
-        wire: only_sent(2816, "ZERO_WINDOWS"),
-        unit: "segments",
-        meaning: "`zero_windows` of both directions.",
-        unknown: "",
-    },
-    Column {
-        name: "connection_id",
-        group: Group::Always,
-        access: Access::ConnectionId,
-        wire: only_sent(2817, "CONNECTION_ID"),
-        unit: "",
-        meaning: "The last 32 bits of the digest that `community_id` is the text of.",
-        unknown: "",
-    },
-    Column {
-        name: "first_response_latency_ms",
-        group: Group::Always,
-        access: derived(|record| {
-            record.latency.first_response_us.map(|us| milliseconds(us).clamp(1, LATENCY_MS_MAX))
-        }),
-        wire: only_sent(3102, "FPEX_LATENCY_MS"),
-        unit: "ms",
-        meaning: "`first_response_latency_us`, from 1 to 20000.",
-        unknown: "when that is",
-    },
-];
+part!(
+    COLUMNS,
+    each,
+    [
+        Column {
+            name: "fragments",
+            group: Group::Always,
+            access: derived(|record| sum(record.forward.fragments, record.reverse.fragments)),
+            wire: only_sent(5, "FRAGMENTS"),
+            unit: "packets",
+            meaning: "IP fragments of both directions.",
+            unknown: "",
+        },
+        Column {
+            name: "client_network_latency_ms",
+            group: Group::Tcp,
+            access: derived(|record| record.tcp.client_network_us.map(half_round_trip_ms)),
+            wire: only_sent(6, "CLIENT_NW_LATENCY_MS"),
+            unit: "ms",
+            meaning: "Half of `client_network_latency_us`, from 1 to 20000.",
+            unknown: "when that is",
+        },
+        Column {
+            name: "server_network_latency_ms",
+            group: Group::Tcp,
+            access: derived(|record| record.tcp.server_network_us.map(half_round_trip_ms)),
+            wire: only_sent(7, "SERVER_NW_LATENCY_MS"),
+            unit: "ms",
+            meaning: "Half of `server_network_latency_us`, from 1 to 20000.",
+            unknown: "when that is",
+        },
+        Column {
+            name: "application_latency_ms",
+            group: Group::Always,
+            access: derived(|record| record.latency.response_mean_us.map(|us| milliseconds(us).max(1))),
+            wire: only_sent(8, "APPL_LATENCY_MS"),
+            unit: "ms",
+            meaning: "`response_latency_mean_us`, at least 1.",
+            unknown: "when that is",
+        },
+        Column {
+            name: "repeated_retransmits",
+            group: Group::Tcp,
+            access: derived(|record| of_both(record, |direction| direction.repeated_retransmits)),
+            wire: only_sent(2814, "REPEATED_RETRANSMITS"),
+            unit: "ranges",
+            meaning: "`repeated_retransmits` of both directions.",
+            unknown: "",
+        },
+        Column {
+            name: "receive_window",
+            group: Group::Tcp,
+            access: derived(|record| {
+                let (forward, reverse) =
+                    (record.tcp.forward.receive_window, record.tcp.reverse.receive_window);
+                forward.or(reverse).map(u64::from)
+            }),
+            wire: only_sent(2815, "RECEIVE_WINDOW"),
+            unit: "bytes",
+            meaning: "`forward_receive_window`, or else `reverse_receive_window`.",
+            unknown: "when both are",
+        },
+        Column {
+            name: "zero_windows",
+            group: Group::Tcp,
+            access: derived(|record| of_both(record, |direction| direction.zero_windows)),
+            wire: only_sent(2816, "ZERO_WINDOWS"),
+            unit: "segments",
+            meaning: "`zero_windows` of both directions.",
+            unknown: "",
+        },
+        Column {
+            name: "connection_id",
+            group: Group::Always,
+            access: Access::ConnectionId,
+            wire: only_sent(2817, "CONNECTION_ID"),
+            unit: "",
+            meaning: "The last 32 bits of the digest that `community_id` is the text of.",
+            unknown: "",
+        },
+        Column {
+            name: "first_response_latency_ms",
+            group: Group::Always,
+            access: derived(|record| {
+                record.latency.first_response_us.map(|us| milliseconds(us).clamp(1, LATENCY_MS_MAX))
+            }),
+            wire: only_sent(3102, "FPEX_LATENCY_MS"),
+            unit: "ms",
+            meaning: "`first_response_latency_us`, from 1 to 20000.",
+            unknown: "when that is",
+        },
+    ]
+);
 
 /// Retransmitted packets of both directions, for the schema's field.
 pub(crate) fn retransmitted_packets(record: &FlowRecord) -> u32 {

@@ -1,6 +1,7 @@
 //! The table as Markdown, which `COLUMNS.md` is a copy of.
 
-use super::{Column, OWN_IDS, Wire, all, printed};
+use super::{Column, Kind, OWN_IDS, Wire, all, printed};
+use crate::record::{EndReason, TcpState, TunnelKind};
 use std::fmt::Write;
 
 /// The text of `COLUMNS.md`.
@@ -31,6 +32,18 @@ pub fn document() -> String {
         let (id, name, unit, group) = (custom.id, custom.name, column.unit, column.group.name());
         writeln!(text, "| {id} {name} | {unit} | {group} | {} |", meaning(column))
             .expect("a string takes every write");
+    }
+    text.push_str(NAMES_HEAD);
+    let end_reasons = EndReason::ALL.map(|reason| (reason as u8, reason.name()));
+    let tcp_states = TcpState::ALL.map(|state| (state as u8, state.name()));
+    let tunnel_kinds = TunnelKind::ALL.map(|kind| (kind as u8, kind.name()));
+    for (kind, names) in [
+        (Kind::EndReason, &end_reasons[..]),
+        (Kind::TcpState, &tcp_states[..]),
+        (Kind::TunnelKind, &tunnel_kinds[..]),
+    ] {
+        let names: Vec<String> = names.iter().map(|(number, name)| format!("{number} `{name}`")).collect();
+        writeln!(text, "- {}: {}.", kind.name(), names.join(", ")).expect("a string takes every write");
     }
     text.push_str(TAIL);
     text
@@ -77,6 +90,13 @@ These are in the message beside the columns above, neither printed nor read back
 |---|---|---|---|
 ";
 
+const NAMES_HEAD: &str = "
+## Names
+
+JSON and CSV have the names, the message has the numbers.
+
+";
+
 const TAIL: &str = "
 ## What a sampled record says
 
@@ -90,8 +110,8 @@ directions. It sees every packet of the flows it looks at and none of the others
   1/√n (10 % for 100, 1 % for 10 000), and a few very large flows among small ones make it much worse.
 - **Shares and means over flows** (such as the share of connections that were reset) need no multiplication and have
   the same kind of error.
-- **Distinct counts** (of addresses, ports, conversations of an address) cannot be scaled: how often the flows that
-  were not looked at repeat a value is not known. They are lower bounds.
+- **Distinct counts** (of addresses, of ports) cannot be scaled: how often the flows that were not looked at repeat a
+  value is not known. They are lower bounds. Only the number of flows itself is a total over flows.
 - **Absence** says nothing: a conversation without a record may have been left out.
 
 Records of different rates can be added after multiplying each by its own rate.

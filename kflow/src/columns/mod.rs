@@ -14,6 +14,7 @@ mod latency;
 mod tcp;
 mod tunnel;
 
+pub(crate) use access::Visitor;
 pub use access::{Access, Kind, Value};
 pub(crate) use derived::retransmitted_packets;
 pub use document::document;
@@ -92,15 +93,22 @@ pub const CUSTOMS: usize = {
     let mut count = 0;
     let mut part = 0;
     while part < PARTS.len() {
-        let mut index = 0;
-        while index < PARTS[part].len() {
-            count += matches!(PARTS[part][index].wire, Wire::Custom(_) | Wire::Derived(_)) as usize;
-            index += 1;
-        }
+        count += customs_among(PARTS[part]);
         part += 1;
     }
     count
 };
+
+/// How many of these are custom columns.
+pub(crate) const fn customs_among(columns: &[Column]) -> usize {
+    let mut count = 0;
+    let mut index = 0;
+    while index < columns.len() {
+        count += columns[index].custom().is_some() as usize;
+        index += 1;
+    }
+    count
+}
 
 /// All columns. Those that are printed come in the order in which they are printed, custom columns in their
 /// order on the wire.
@@ -116,6 +124,34 @@ pub fn printed() -> impl Iterator<Item = &'static Column> {
 /// The custom columns.
 pub fn customs() -> impl Iterator<Item = (&'static Column, &'static Custom)> {
     all().filter_map(|column| Some((column, column.custom()?)))
+}
+
+/// Shows all columns in their order, but passes over parts that do not apply to the record.
+#[inline(always)]
+pub(crate) fn visit_applicable(record: &FlowRecord, visitor: &mut impl Visitor) {
+    flow::each_endpoint(visitor);
+    direction::each_forward(visitor);
+    direction::each_reverse(visitor);
+    flow::each_end(visitor);
+    flow::each_identity(visitor);
+    direction::each_forward_path(visitor);
+    direction::each_reverse_path(visitor);
+    if Group::Tunnel.applies(record) {
+        tunnel::each(visitor);
+    } else {
+        visitor.skip(tunnel::COLUMNS);
+    }
+    latency::each(visitor);
+    if Group::Tcp.applies(record) {
+        tcp::each_connection(visitor);
+        tcp::each_forward(visitor);
+        tcp::each_reverse(visitor);
+    } else {
+        visitor.skip(tcp::CONNECTION);
+        visitor.skip(tcp::FORWARD);
+        visitor.skip(tcp::REVERSE);
+    }
+    derived::each(visitor);
 }
 
 impl Column {
@@ -141,7 +177,7 @@ impl Column {
         }
     }
 
-    fn custom(&'static self) -> Option<&'static Custom> {
+    pub(crate) const fn custom(&self) -> Option<&Custom> {
         match &self.wire {
             Wire::Custom(custom) | Wire::Derived(custom) => Some(custom),
             Wire::Field(_) | Wire::Implied(_) => None,
@@ -191,6 +227,30 @@ mod tests {
         assert_eq!(ids.len(), CUSTOMS);
         let custom_names: HashSet<&str> = customs().map(|(_, custom)| custom.name).collect();
         assert_eq!(custom_names.len(), CUSTOMS);
+    }
+
+    /// Names of the columns that it is shown.
+    struct Names(Vec<&'static str>);
+
+    impl Visitor for Names {
+        fn visit(&mut self, column: &'static Column) {
+            self.0.push(column.name);
+        }
+
+        fn skip(&mut self, columns: &'static [Column]) {
+            self.0.extend(columns.iter().map(|column| column.name));
+        }
+    }
+
+    #[test]
+    fn a_visitor_is_shown_all_columns_in_their_order() {
+        let mut in_tunnel = FlowRecord { protocol: protocol::TCP, ..FlowRecord::default() };
+        in_tunnel.tunnel.kind = TunnelKind::Gre;
+        for record in [FlowRecord::default(), in_tunnel] {
+            let mut names = Names(Vec::new());
+            visit_applicable(&record, &mut names);
+            assert!(names.0.into_iter().eq(all().map(|column| column.name)));
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Golden files as plain words: a message's fields are read at their byte offsets by a few lines, not by generated
-//! code.
+//! Golden files as plain words: a message's fields are read at their byte offsets by a few lines, not by
+//! generated code.
 
 use kflow::FlowRecord;
 use kflow::codec::Encoder;

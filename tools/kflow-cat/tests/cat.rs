@@ -1,7 +1,7 @@
 //! kflow-cat as its users run it.
 
 use kflow::codec::Encoder;
-use kflow::{EndReason, FlowRecord, file};
+use kflow::{EndReason, FlowRecord, TcpState, TunnelKind, file};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -87,6 +87,54 @@ fn records_are_printed_as_csv_with_one_line_of_names() {
     assert!(lines[0].starts_with("start_ns,end_ns,source_address,source_port,"));
     assert!(lines[1].starts_with("0,0,0.0.0.0,0,0.0.0.0,0,6,"));
     assert_eq!(lines[1], lines[2]);
+}
+
+/// A record of TCP inside of a tunnel, of which one window is known.
+fn tunnelled() -> FlowRecord {
+    let mut record = record(6);
+    record.tunnel.kind = TunnelKind::Vxlan;
+    record.tunnel.forward_id = 5_001;
+    record.tunnel.source = [192, 0, 2, 1].into();
+    record.tcp.state = TcpState::Established;
+    record.tcp.forward.receive_window = Some(0);
+    record
+}
+
+#[test]
+fn columns_that_apply_are_printed_as_json() {
+    let directory = TestDirectory::new("groups");
+    let mut bytes = Vec::new();
+    file::append(&[tunnelled(), record(17)], &mut Encoder::new(), &mut bytes).unwrap();
+    let output = stdout(&run(&[&directory.write("a.kflow", &bytes)]));
+    let objects: Vec<serde_json::Value> =
+        output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects[0]["tunnel"], "vxlan");
+    assert_eq!(objects[0]["tunnel_forward_id"], 5_001);
+    assert_eq!(objects[0]["tunnel_source_address"], "192.0.2.1");
+    assert_eq!(objects[0]["tcp_state"], "established");
+    assert_eq!(objects[0]["forward_receive_window"], 0);
+    assert_eq!(objects[0].get("reverse_receive_window"), None);
+    assert_eq!(objects[1].get("tunnel"), None);
+    assert_eq!(objects[1].get("tcp_state"), None);
+    assert_eq!(objects[1]["community_id"].as_str().unwrap().len(), 30);
+}
+
+#[test]
+fn csv_has_a_cell_for_every_column_of_every_record() {
+    let directory = TestDirectory::new("cells");
+    let mut bytes = Vec::new();
+    file::append(&[tunnelled(), record(17)], &mut Encoder::new(), &mut bytes).unwrap();
+    let text = stdout(&run(&["--format", "csv", &directory.write("a.kflow", &bytes)]));
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let cells = |name| {
+        let place = rows[0].iter().position(|other| *other == name).unwrap();
+        [rows[1][place], rows[2][place]]
+    };
+    assert!(rows.iter().all(|row| row.len() == rows[0].len()));
+    assert_eq!(cells("tunnel"), ["vxlan", ""]);
+    assert_eq!(cells("forward_receive_window"), ["0", ""]);
+    assert_eq!(cells("reverse_receive_window"), ["", ""]);
+    assert_eq!(cells("sampling"), ["none", "none"]);
 }
 
 #[test]
