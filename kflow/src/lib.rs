@@ -8,8 +8,8 @@
 //!    front ([`mod@file`]).
 //! 4. A reader takes the messages out of the file and the records out of the messages, the same as they were
 //!    at the start ([`file::FileReader`]).
-//! 5. They are printed as JSON or CSV, column by column of one table ([`columns`], [`text`]), with a name that other
-//!    tools give the same flow ([`community_id`]).
+//! 5. They are printed as JSON or CSV, column by column of one table ([`columns`], [`text`]), with the name
+//!    that other tools give the same flow ([`community_id`]).
 //!
 //! Nothing here reads a clock: time comes with the records.
 

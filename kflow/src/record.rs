@@ -70,8 +70,7 @@ pub struct DirectionCounters {
     pub vlan: u16,
     /// VLAN identifier of the tag behind the outermost, of the direction's first packet; 0 when there is none.
     pub inner_vlan: u16,
-    /// Top label of the MPLS stack (RFC 3032, 20 bits) of the direction's first packet; unknown without a
-    /// stack.
+    /// Top label of the MPLS stack (RFC 3032, 20 bits) of the direction's first packet; unknown without a stack.
     pub mpls_label: Option<u32>,
     /// Smallest and largest time to live or hop limit; 0 if there was no packet.
     pub ttl_min: u8,
@@ -86,8 +85,8 @@ pub struct Tunnel {
     pub kind: TunnelKind,
     /// IP headers outside of the counted one, at most 7.
     pub depth: u8,
-    /// What tells tunnels between two ends apart, of packets that the flow's source sent: VNI of VXLAN and
-    /// Geneve, key of GRE, session of ERSPAN, TEID of GTP-U, SPI of AH; 0 where the kind has none.
+    /// What tells tunnels between two ends apart, of packets that the flow's source sent: VNI of VXLAN and Geneve,
+    /// key of GRE, session of ERSPAN, TEID of GTP-U, SPI of AH; 0 where the kind has none.
     pub forward_id: u32,
     /// The same of packets that the flow's destination sent; 0 if there were none.
     pub reverse_id: u32,
@@ -133,12 +132,11 @@ pub enum TunnelKind {
 /// How long answers took, as seen at the place of capture. Unknown until the flow had an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// From the first payload of the flow's source to the first payload of its destination, microseconds. Of
-    /// the flow's whole life: the same in each of its records.
+    /// From the first payload of the flow's source to the first payload of its destination, microseconds. Of the
+    /// flow's whole life: the same in each of its records.
     pub first_response_us: Option<u32>,
-    /// From the last packet of a request to the first packet of its answer, microseconds, over the turns of
-    /// this span. A turn is a change of the sending side from source to destination; an ICMP echo and its
-    /// reply.
+    /// From the last packet of a request to the first packet of its answer, microseconds, over the turns of this
+    /// span. A turn is a change of the sending side from source to destination; an ICMP echo and its reply.
     pub response_min_us: Option<u32>,
     pub response_mean_us: Option<u32>,
     pub response_max_us: Option<u32>,
@@ -203,13 +201,11 @@ pub struct TcpDirection {
     pub first_flags: u8,
     /// Maximum segment size that the side announced; unknown if its SYN was not seen or did not say.
     pub mss: Option<u16>,
-    /// Shift of its windows (RFC 7323): 0 if it or the other side did not offer scaling; unknown if a SYN was
-    /// missed.
+    /// Shift of its windows (RFC 7323): 0 if it or the other side did not offer scaling; unknown if a SYN was missed.
     pub window_scale: Option<u8>,
     /// Its SYN permitted selective acknowledgements (RFC 2018).
     pub sack_permitted: bool,
-    /// Segments that repeat a sequence range that was sent before: fast and spurious ones and those after a
-    /// timeout.
+    /// Segments that repeat a sequence range that was sent before: fast and spurious ones and those after a timeout.
     pub retransmitted_packets: u32,
     /// Payload of those.
     pub retransmitted_bytes: u64,
@@ -237,8 +233,8 @@ pub struct TcpDirection {
     pub receive_window: Option<u32>,
     /// The smallest window announced in the span, bytes.
     pub receive_window_min: Option<u32>,
-    /// From data of this side to its ACK, microseconds: the round trip between the place of capture and the
-    /// other side, over the samples of the span. Retransmitted data gives no sample (Karn's rule).
+    /// From data of this side to its ACK, microseconds: the round trip between the place of capture and the other
+    /// side, over the samples of the span. Retransmitted data gives no sample (Karn's rule).
     pub rtt_min_us: Option<u32>,
     pub rtt_mean_us: Option<u32>,
     pub rtt_max_us: Option<u32>,

@@ -8,8 +8,8 @@ mod chf_capnp;
 mod reference;
 mod support;
 
-use kflow::FlowRecord;
 use kflow::codec::{Encoder, decode};
+use kflow::{FlowRecord, TunnelKind};
 use proptest::prelude::*;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -31,6 +31,48 @@ proptest! {
         let ours = encoder.encode(&records).unwrap();
         prop_assert_eq!(canonical(ours), canonical(&reference));
     }
+}
+
+#[test]
+fn another_senders_ids_are_mapped_by_name_and_what_does_not_apply_is_left_out() {
+    let mut message = capnp::message::Builder::new_default();
+    let root: chf_capnp::packed_c_h_f::Builder<'_> = message.init_root();
+    let mut structs = root.init_msgs(2);
+    let mut names = structs.reborrow().get(0);
+    names.set_app_protocol(101);
+    let mut customs = names.init_custom(5);
+    let columns = [(7, "TUNNEL_SRC_ADDR"), (8, "TUNNEL"), (9, "TCP_STATE"), (10, "STR00"), (1, "RESPONSES")];
+    for (index, (id, name)) in (0..).zip(columns) {
+        begin_custom(&mut customs, index, id).set_str_val(name);
+    }
+    let mut flow = structs.get(1);
+    flow.set_protocol(17);
+    let mut customs = flow.init_custom(5);
+    begin_custom(&mut customs, 0, 10).set_str_val("not known here");
+    // The short form of an IPv4 address, and a small number in a large member.
+    begin_custom(&mut customs, 1, 7).set_addr_val(&[4, 192, 0, 2, 1]);
+    begin_custom(&mut customs, 2, 8).set_uint64_val(TunnelKind::Gre as u64);
+    begin_custom(&mut customs, 3, 9).set_uint8_val(3);
+    begin_custom(&mut customs, 4, 1).set_uint32_val(12);
+    let mut packed = Vec::new();
+    capnp::serialize_packed::write_message(&mut packed, &message).unwrap();
+
+    let mut expected = FlowRecord { protocol: 17, sample_rate: 0, ..FlowRecord::default() };
+    expected.tunnel.kind = TunnelKind::Gre;
+    expected.tunnel.source = [192, 0, 2, 1].into();
+    expected.latency.responses = 12;
+    assert_eq!(decode(&packed).unwrap(), [expected]);
+}
+
+/// The value, to be set, of a custom column with this id.
+fn begin_custom<'a>(
+    customs: &'a mut capnp::struct_list::Builder<'_, chf_capnp::custom::Owned>,
+    index: u32,
+    id: u32,
+) -> chf_capnp::custom::value::Builder<'a> {
+    let mut column = customs.reborrow().get(index);
+    column.set_id(id);
+    column.init_value()
 }
 
 /// The message's canonical form, in which equal contents are equal words.

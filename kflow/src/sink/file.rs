@@ -273,8 +273,7 @@ impl Sink for DirectorySink {
         let Some(latest_ns) = records.iter().map(|record| record.end_ns).max() else {
             return Ok(());
         };
-        // What became of these records does not depend on older files: their fault is told by the next
-        // `advance`.
+        // What became of these records does not depend on older files: their fault is told by the next `advance`.
         self.deferred = self.advance(latest_ns).err();
         let mut open = match self.open.take() {
             Some(open) => open,
