@@ -9,6 +9,10 @@ use kflow::{
 use sensor_user::source::LinkType;
 use std::{fs, io, path::Path};
 use traffic::{
+    frame::{
+        ip::{Extension, Ip, Ipv4, Ipv6},
+        transport::{Transport, Udp},
+    },
     mix::{Mix, Options, Traffic},
     pcap::{ByteOrder, Format, Writer},
 };
@@ -17,7 +21,7 @@ const FRAMES_PER_MIX: usize = 12;
 
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    for target in ["decode", "kflow_decode", "pcap", "flow"] {
+    for target in ["decode", "kflow_decode", "pcap", "flow", "reassembly"] {
         fs::create_dir_all(corpus.join(target))?;
     }
     for mix in Mix::ALL {
@@ -39,6 +43,9 @@ fn main() -> io::Result<()> {
                 fs::write(corpus.join(name), writer.finish()?)?;
             }
         }
+    }
+    for (name, input) in fragment_seeds() {
+        fs::write(corpus.join(format!("reassembly/{name}")), input)?;
     }
     let mut encoder = Encoder::new();
     let kinds = [("tcp", tcp_record()), ("tunnel", tunnel_record()), ("icmp", icmp_record())];
@@ -108,4 +115,28 @@ fn tunnel_record() -> FlowRecord {
 
 fn icmp_record() -> FlowRecord {
     FlowRecord { protocol: 1, icmp: IcmpKind { kind: 8, code: 0 }, ..FlowRecord::default() }
+/// Fragments in and out of order, with names: settings, then steps, as the target reads them.
+fn fragment_seeds() -> Vec<(String, Vec<u8>)> {
+    let options = vec![Extension::DestinationOptions(vec![1, 2, 0, 0])];
+    let v6 = Ipv6 { extensions: options, ..Ipv6::between(1u128.to_be_bytes(), 2u128.to_be_bytes()) };
+    let headers = [("v4", Ip::V4(Ipv4::between([10, 0, 0, 1], [10, 0, 0, 2]))), ("v6", Ip::V6(v6))];
+    let transport = Transport::Udp(Udp { source_port: 4000, destination_port: 53 });
+    let mut seeds = Vec::new();
+    for (name, ip) in headers {
+        for (bytes, fragment_bytes) in [(40, 16), (5000, 1480)] {
+            let mut packets = ip.fragments(&transport, &vec![7; bytes], fragment_bytes, 7);
+            for order in ["forward", "reverse"] {
+                // Four datagrams, eight blocks; each packet is a step without flags.
+                let mut input = vec![4, 8];
+                for packet in &packets {
+                    input.push(0);
+                    input.extend_from_slice(&(packet.bytes.len() as u16).to_le_bytes());
+                    input.extend_from_slice(&packet.bytes);
+                }
+                seeds.push((format!("{name}-{bytes}-{order}"), input));
+                packets.reverse();
+            }
+        }
+    }
+    seeds
 }

@@ -1,9 +1,10 @@
-//! The reassembler against known attacks and cases ([`cases`]), its limits ([`limits`]), and laws over any
-//! input ([`laws`]).
+//! The reassembler case by case ([`cases`]), under attack ([`malformed`]), at its limits ([`limits`]), and laws over
+//! any input ([`laws`]).
 
 mod cases;
 mod laws;
 mod limits;
+mod malformed;
 
 use super::{Piece, Reassembler, ReassemblyConfig, Unclaimed, Waiting};
 use crate::{
