@@ -9,7 +9,6 @@
 //! Tests that need root call [`needs_root`] first; as root they always run. Nothing here waits for a fixed time:
 //! conditions are looked at until they hold or a deadline has passed.
 
-mod corpus;
 mod folder;
 mod metrics;
 mod program;
@@ -19,7 +18,6 @@ mod signal;
 mod wait;
 mod wire;
 
-pub use corpus::{Capture, pair, read_expected};
 pub use folder::Folder;
 pub use metrics::Metrics;
 pub use program::{is_installed, kflow_cat, kflow_json, sensor_program};

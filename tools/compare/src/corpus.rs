@@ -1,7 +1,7 @@
 //! A folder of captures, with what is on record about them.
 //!
-//! `expected.jsonl` has one line a capture (see [`crate::facts`]), whose `file` is relative to the folder. Captures
-//! that it does not name are found by their endings, in all folders below.
+//! `expected.jsonl` has one line a capture (see [`crate::facts`]), whose `file` ends in the path below the folder.
+//! Captures that it does not name are found by their endings, in all folders below.
 
 use anyhow::Context;
 use serde_json::Value as Json;
@@ -41,12 +41,19 @@ pub fn captures(folder: &Path) -> anyhow::Result<Vec<Capture>> {
         for (index, line) in lines.lines().enumerate() {
             let place = || format!("{}:{}", expected.display(), index + 1);
             let facts: Json = serde_json::from_str(line).with_context(place)?;
-            let file = facts["file"].as_str().context("no text `file`").with_context(place)?.to_owned();
+            let file = facts["file"].as_str().context("no text `file`").with_context(place)?;
+            let file = found_as(file, &found).unwrap_or(file).to_owned();
             found.insert(file, Some(facts));
         }
     }
     let capture = |(file, expected)| Capture { path: folder.join(&file), file, expected };
     Ok(found.into_iter().map(capture).collect())
+}
+
+/// The capture of the folder that the record means: its path may have been written down from another folder.
+fn found_as<'a>(file: &'a str, found: &'a BTreeMap<String, Option<Json>>) -> Option<&'a str> {
+    let ends = file.match_indices('/').map(|(slash, _)| &file[slash + 1..]);
+    std::iter::once(file).chain(ends).find(|end| found.contains_key(*end))
 }
 
 fn add_files(folder: &Path, prefix: &str, found: &mut BTreeMap<String, Option<Json>>) -> io::Result<()> {
@@ -95,6 +102,21 @@ mod tests {
         let seen: Vec<_> =
             captures.iter().map(|c| (c.file.as_str(), c.name(), c.expected.is_some())).collect();
         assert_eq!(seen, [("more/one.pcap", "one.pcap", false), ("two.pcapng", "two.pcapng", true)]);
+    }
+
+    #[test]
+    fn record_written_from_another_folder_is_of_the_capture_that_its_path_ends_in() {
+        let folder = Folder::create().unwrap();
+        fs::create_dir(folder.path().join("more")).unwrap();
+        fs::write(folder.path().join("more/one.pcap"), "").unwrap();
+        fs::write(
+            folder.path().join(EXPECTED),
+            "{\"file\": \"/from/more/one.pcap\"}\n{\"file\": \"gone.pcap\"}\n",
+        )
+        .unwrap();
+        let captures = captures(folder.path()).unwrap();
+        let seen: Vec<_> = captures.iter().map(|c| (c.file.as_str(), c.expected.is_some())).collect();
+        assert_eq!(seen, [("gone.pcap", true), ("more/one.pcap", true)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! reason = "The second SYN comes by another path before the first one."
 //!
 //! [[explained]]
-//! account = "link.unsupported"                     # packets that are missing where the ledger has this account
+//! account = "link.unsupported"                     # packets that are missing, if the ledger has as many frames here
 //! reason = "The sensor does not read this link type."
 //! ```
 
@@ -78,10 +78,10 @@ impl Explanation {
     }
 
     fn holds(&self, context: &Context<'_>, pair: &Pair) -> bool {
-        let is_account = self
-            .account
-            .as_ref()
-            .is_none_or(|account| pair.is_missing && context.accounts.contains_key(account));
+        let is_account = self.account.as_ref().is_none_or(|account| {
+            let frames = context.accounts.get(account).copied().unwrap_or(0);
+            (1..=frames).contains(&pair.missing_packets)
+        });
         let is_field = self.fields.is_empty() || self.fields.iter().any(|field| field == pair.field);
         let is_conversation = match &pair.conversation {
             None => self.conversation == "*",
@@ -109,13 +109,13 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn pair(field: &'static str, conversation: Option<&str>, is_missing: bool) -> Pair {
+    fn pair(field: &'static str, conversation: Option<&str>, missing_packets: u64) -> Pair {
         Pair {
             field,
             conversation: conversation.map(|name| Key::parse(name).unwrap().0),
             is_equal: false,
             is_nothing: false,
-            is_missing,
+            missing_packets,
             ours: String::new(),
             theirs: String::new(),
             rule: None,
@@ -141,21 +141,22 @@ mod tests {
         let list = "[[explained]]\ncapture = \"a-*.pcap\"\nconversation = \"6 192.0.2.9 * 192.0.2.1 *\"\n\
                     fields = [\"bytes\"]\nreason = \"because\"\n";
         let conversation = Some("6 192.0.2.1 40000 192.0.2.9 80");
-        assert_eq!(find(list, "captures/a-1.pcap", &pair("bytes", conversation, false)), Some(0));
-        assert_eq!(find(list, "captures/b-1.pcap", &pair("bytes", conversation, false)), None);
-        assert_eq!(find(list, "captures/a-1.pcap", &pair("packets", conversation, false)), None);
-        assert_eq!(find(list, "captures/a-1.pcap", &pair("bytes", None, false)), None);
+        assert_eq!(find(list, "captures/a-1.pcap", &pair("bytes", conversation, 0)), Some(0));
+        assert_eq!(find(list, "captures/b-1.pcap", &pair("bytes", conversation, 0)), None);
+        assert_eq!(find(list, "captures/a-1.pcap", &pair("packets", conversation, 0)), None);
+        assert_eq!(find(list, "captures/a-1.pcap", &pair("bytes", None, 0)), None);
         let other = Some("17 192.0.2.1 40000 192.0.2.9 80");
-        assert_eq!(find(list, "captures/a-1.pcap", &pair("bytes", other, false)), None);
+        assert_eq!(find(list, "captures/a-1.pcap", &pair("bytes", other, 0)), None);
     }
 
     #[test]
     fn account_explains_missing_packets_only() {
         let list = |account: &str| format!("[[explained]]\naccount = \"{account}\"\nreason = \"because\"\n");
         let conversation = Some("6 192.0.2.1 40000 192.0.2.9 80");
-        let missing = pair("packets", conversation, true);
+        let missing = pair("packets", conversation, 3);
         assert_eq!(find(&list("link.unsupported"), "a.pcap", &missing), Some(0));
-        assert_eq!(find(&list("link.unsupported"), "a.pcap", &pair("packets", conversation, false)), None);
+        assert_eq!(find(&list("link.unsupported"), "a.pcap", &pair("packets", conversation, 0)), None);
+        assert_eq!(find(&list("link.unsupported"), "a.pcap", &pair("packets", conversation, 4)), None);
         assert_eq!(find(&list("not_ip.llc"), "a.pcap", &missing), None);
     }
 

@@ -29,8 +29,8 @@ pub struct Pair {
     pub is_equal: bool,
     /// Neither program says more than nothing.
     pub is_nothing: bool,
-    /// Ours is short of packets.
-    pub is_missing: bool,
+    /// Packets that ours is short of.
+    pub missing_packets: u64,
     pub ours: String,
     pub theirs: String,
     /// A difference of definition that accounts for these values.

@@ -18,7 +18,7 @@
 //!
 //! It takes no packet apart itself: whatever it knows, one of the two programs has said.
 
-pub mod child;
+mod child;
 pub mod conversation;
 pub mod corpus;
 pub mod explained;
@@ -31,7 +31,7 @@ pub mod ndpi;
 pub mod report;
 mod run;
 pub mod sensor;
-pub mod table;
+mod table;
 pub mod tshark;
 
 pub use report::Report;

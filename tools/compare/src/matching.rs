@@ -55,7 +55,7 @@ fn pair(key: Key, field: &Field, index: usize, ours: &Conversation, theirs: &Con
         is_equal,
         is_nothing: our_value.is_nothing() && their_value.is_nothing(),
         // The first field of each table is the packets.
-        is_missing: is_less(&ours.values[0], &theirs.values[0]),
+        missing_packets: shortage(&ours.values[0], &theirs.values[0]),
         ours: our_value.shown(),
         theirs: their_value.shown(),
         rule: (!is_equal && is_zero_length(&key, field, our_value, theirs, index)).then_some(ZERO_LENGTH),
@@ -71,7 +71,7 @@ fn not_ip(ours: &Observed, theirs: &Facts) -> Pair {
         conversation: None,
         is_equal: not_flow == theirs.not_ip,
         is_nothing: not_flow == 0 && theirs.not_ip == 0,
-        is_missing: not_flow > theirs.not_ip,
+        missing_packets: not_flow.saturating_sub(theirs.not_ip),
         ours: format!("{not_flow} ({})", accounts.join(", ")),
         theirs: theirs.not_ip.to_string(),
         rule: None,
@@ -86,7 +86,7 @@ fn read_to_end(ours: &Observed, theirs: &Facts) -> Pair {
         // What theirs gives up on, ours may read or not.
         is_equal: ours.complaint.is_none() || theirs.error.is_some(),
         is_nothing: false,
-        is_missing: false,
+        missing_packets: 0,
         ours: shown(&ours.complaint),
         theirs: shown(&theirs.error),
         rule: None,
@@ -94,7 +94,7 @@ fn read_to_end(ours: &Observed, theirs: &Facts) -> Pair {
 }
 
 /// Conversations of the given pairs of addresses as one each.
-pub fn loosened(conversations: &Conversations, pairs: &BTreeSet<(IpAddr, IpAddr)>) -> Conversations {
+fn loosened(conversations: &Conversations, pairs: &BTreeSet<(IpAddr, IpAddr)>) -> Conversations {
     let mut loose = Conversations::new();
     for (key, conversation) in conversations {
         let is_loose = pairs.contains(&key.addresses());
@@ -103,9 +103,11 @@ pub fn loosened(conversations: &Conversations, pairs: &BTreeSet<(IpAddr, IpAddr)
     loose
 }
 
-fn is_less(ours: &Value, theirs: &Value) -> bool {
-    let (Value::Counts(ours), Value::Counts(theirs)) = (ours, theirs) else { return false };
-    ours != theirs && ours.iter().zip(theirs).all(|(ours, theirs)| ours <= theirs)
+/// How much less ours is; zero if any direction is more.
+pub fn shortage(ours: &Value, theirs: &Value) -> u64 {
+    let (Value::Counts(ours), Value::Counts(theirs)) = (ours, theirs) else { return 0 };
+    let directions = theirs.iter().zip(ours).map(|(theirs, ours)| theirs.checked_sub(*ours));
+    directions.sum::<Option<u64>>().unwrap_or(0)
 }
 
 fn is_zero_length(key: &Key, field: &Field, ours: &Value, theirs: &Conversation, index: usize) -> bool {

@@ -2,14 +2,14 @@
 //!
 //! `ndpi_flows.tsv` has a heading with the names of its columns, and a line a flow: capture, protocol, both ends,
 //! packets and frame bytes of both directions. nDPI splits flows by timeouts of its own, so they are added up by
-//! 5-tuple. It looks into some tunnels and leaves some packets out, so what it lists is compared where one of the
-//! other two programs has the 5-tuple as well.
+//! 5-tuple. It looks into some tunnels, so what it lists is compared where one of the other two programs has the
+//! 5-tuple as well; and it leaves later fragments out, so nothing is compared between addresses that have any.
 
 use crate::conversation::{Conversation, Conversations, Key, Order, insert};
 use crate::facts::{Facts, TCP};
 use crate::field::{OUTER, Value};
 use crate::judged::{Context, Judged, Pair};
-use crate::matching::loosened;
+use crate::matching::shortage;
 use crate::sensor::Observed;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ fn key(name: &str) -> Option<(Key, Order)> {
     }
 }
 
-/// Compares what nDPI lists of the capture, fragments by their addresses as in the other comparison.
+/// Compares what nDPI lists of the capture.
 pub fn compare(
     context: Context<'_>,
     flows: &Conversations,
@@ -84,23 +84,27 @@ pub fn compare(
     theirs: &Facts,
     judged: &mut Judged,
 ) {
-    let our_side = loosened(&ours.conversations, &theirs.loose_pairs);
-    let their_side = loosened(&theirs.conversations, &theirs.loose_pairs);
-    let listed = loosened(flows, &theirs.loose_pairs).into_iter();
-    for (key, flow) in listed.filter(|(key, _)| our_side.contains_key(key) || their_side.contains_key(key)) {
-        for ((field, compared_with), their_value) in FIELDS.into_iter().zip(flow.values) {
-            let place = OUTER.iter().position(|field| field.name == compared_with);
-            let place = place.expect("nDPI's values are of fields of the table");
-            let our_value =
-                our_side.get(&key).map_or(Value::Counts([0, 0]), |ours| ours.values[place].clone());
+    let is_comparable = |key: &Key| {
+        let is_known = ours.conversations.contains_key(key) || theirs.conversations.contains_key(key);
+        is_known && !theirs.loose_pairs.contains(&key.addresses())
+    };
+    let places = FIELDS.map(|(_, name)| {
+        OUTER.iter().position(|field| field.name == name).expect("nDPI's values are of fields of the table")
+    });
+    for (key, flow) in flows.iter().filter(|(key, _)| is_comparable(key)) {
+        let our_values = places.map(|place| {
+            ours.conversations.get(key).map_or(Value::Counts([0, 0]), |ours| ours.values[place].clone())
+        });
+        let missing_packets = shortage(&our_values[0], &flow.values[0]);
+        for (((field, _), ours), theirs) in FIELDS.into_iter().zip(our_values).zip(&flow.values) {
             let pair = Pair {
                 field,
-                conversation: Some(key),
-                is_equal: our_value == their_value,
+                conversation: Some(*key),
+                is_equal: ours == *theirs,
                 is_nothing: false,
-                is_missing: false,
-                ours: our_value.shown(),
-                theirs: their_value.shown(),
+                missing_packets,
+                ours: ours.shown(),
+                theirs: theirs.shown(),
                 rule: None,
             };
             judged.add(context, pair);

@@ -50,9 +50,15 @@ impl Line {
 
     /// Whether nothing is left unexplained, or both shares reach the goal; `None` without a goal or a value.
     pub fn is_met(&self) -> Option<bool> {
-        let goal = self.goal_percent.filter(|_| self.is_reported)?;
+        self.goal_percent.filter(|_| self.is_reported)?;
+        Some(self.different() == 0 || self.reaches_goal())
+    }
+
+    /// Whether the equal ones are enough by themselves.
+    fn reaches_goal(&self) -> bool {
+        let goal = self.goal_percent.unwrap_or(0.0);
         let reaches = |share: Option<f64>| share.is_none_or(|percent| percent >= goal);
-        Some(self.different() == 0 || (reaches(self.percent()) && reaches(self.nonzero_percent())))
+        reaches(self.percent()) && reaches(self.nonzero_percent())
     }
 }
 
@@ -239,7 +245,8 @@ fn cells(line: &Line) -> Vec<String> {
     let is_met = match line.is_met() {
         None => "",
         Some(false) => "NO",
-        Some(true) => "yes",
+        Some(true) if line.reaches_goal() => "yes",
+        Some(true) => "explained",
     };
     vec![
         line.field.to_owned(),
@@ -253,4 +260,103 @@ fn cells(line: &Line) -> Vec<String> {
         line.goal_percent.map(|goal| goal.to_string()).unwrap_or_default(),
         is_met.to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::OUTER;
+    use crate::judged::{Context, Pair};
+
+    const LIST: &str = "[[explained]]\ncapture = \"b.pcap\"\nreason = \"because\"\n\
+                        [[explained]]\ncapture = \"a.pcap\"\nfields = [\"bytes\"]\nreason = \"no more\"\n";
+
+    /// A report on `equal` equal values of the field, and a different one in each of the captures.
+    fn report(field: &'static str, equal: u64, different_in: &[&str], reported: bool) -> Report {
+        let explanations = Explanations::parse(LIST).unwrap();
+        let mut judged = Judged::default();
+        let accounts = BTreeMap::new();
+        let mut add = |capture, is_equal| {
+            let context = Context { capture, explanations: &explanations, accounts: &accounts };
+            let (ours, theirs) = ("1/0".to_owned(), "2/0".to_owned());
+            let pair = Pair {
+                field,
+                conversation: None,
+                is_equal,
+                is_nothing: false,
+                missing_packets: 0,
+                ours,
+                theirs,
+                rule: None,
+            };
+            judged.add(context, pair);
+        };
+        (0..equal).for_each(|_| add("a.pcap", true));
+        different_in.iter().for_each(|capture| add(capture, false));
+        let results = Results {
+            judged: vec![judged],
+            reported: vec![reported; OUTER.len()],
+            captures: ["a.pcap", "b.pcap"].map(String::from).to_vec(),
+            failed: Vec::new(),
+        };
+        Report::new(results, &OUTER, explanations)
+    }
+
+    fn line<'a>(report: &'a Report, field: &str) -> &'a Line {
+        report.lines.iter().find(|line| line.field == field).unwrap()
+    }
+
+    #[test]
+    fn share_of_the_goal_suffices() {
+        let report = report("retransmission", 99, &["a.pcap"], true);
+        assert_eq!(line(&report, "retransmission").percent(), Some(99.0));
+        assert!(report.is_met());
+    }
+
+    #[test]
+    fn difference_below_the_goal_fails_unless_it_is_explained() {
+        let unexplained = report("packets", 999, &["a.pcap"], true);
+        assert!(!unexplained.is_met());
+        assert!(
+            unexplained.text(9).contains("a.pcap: packets: ours 1/0, theirs 2/0"),
+            "{}",
+            unexplained.text(9)
+        );
+        let explained = report("packets", 999, &["b.pcap"], true);
+        assert!(explained.is_met());
+        assert_eq!((line(&explained, "packets").different(), line(&explained, "packets").explained), (0, 1));
+        assert_eq!(explained.json()["differences"][0]["reason"], "because");
+    }
+
+    #[test]
+    fn field_that_the_sensor_does_not_report_is_said_to_be_so() {
+        let report = report("retransmission", 0, &["a.pcap"], false);
+        assert!(
+            report.text(9).contains("retransmission           not reported by the sensor\n"),
+            "{}",
+            report.text(9)
+        );
+        assert_eq!(report.differences, []);
+        assert_eq!(line(&report, "retransmission").is_met(), None);
+        assert_eq!(report.json()["fields"][4]["reported"], false);
+    }
+
+    #[test]
+    fn explanation_that_explains_nothing_is_named() {
+        let report = report("packets", 1, &["b.pcap"], true);
+        assert_eq!(report.json()["unused_explanations"][0]["reason"], "no more");
+        assert!(report.text(0).contains("explains nothing: a.pcap"), "{}", report.text(0));
+    }
+
+    #[test]
+    fn capture_that_could_not_be_judged_fails() {
+        let results = Results {
+            failed: vec![("a.pcap".to_owned(), "no tshark".to_owned())],
+            reported: vec![false; OUTER.len()],
+            ..Results::default()
+        };
+        let report = Report::new(results, &OUTER, Explanations::parse("").unwrap());
+        assert!(!report.is_met());
+        assert!(report.text(0).contains("not judged: a.pcap: no tshark"));
+    }
 }

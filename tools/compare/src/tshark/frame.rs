@@ -110,7 +110,8 @@ impl<'a> Packet<'a> {
         let occurrence =
             |position: usize| layers[..position].iter().filter(|l| **l == layers[position]).count();
         let mut packet = Packet::of_header(frame, layers[header], occurrence(header))?;
-        packet.is_fragment |= layers[header] == "ipv6" && layers.contains(&"ipv6.fraghdr");
+        let mut extensions = layers[header + 1..].iter().take_while(|layer| layer.starts_with("ipv6."));
+        packet.is_fragment |= extensions.any(|layer| *layer == "ipv6.fraghdr");
         // The transport is what follows directly; a tunnelled one has other packets' ports.
         let follows = |position: &usize| {
             let is_extension = layers[*position].starts_with("ipv6.");
@@ -229,6 +230,16 @@ mod tests {
         ];
         assert_eq!(named(&authenticated, View::Outermost).unwrap(), "51 192.0.2.1 0 192.0.2.2 0");
         assert_eq!(named(&authenticated, View::Innermost).unwrap(), "6 192.0.2.1 40000 192.0.2.2 80");
+    }
+
+    #[test]
+    fn fragment_that_an_icmp_error_quotes_does_not_make_the_error_one() {
+        let is_fragment = |protocols| {
+            let line = frame(&[("frame.protocols", protocols), ("ipv6.src", "2001:db8::1\x1f2001:db8::2")]);
+            Packet::of(&Frame::parse(&line).unwrap(), View::Outermost).unwrap().is_fragment
+        };
+        assert!(is_fragment("eth:ethertype:ipv6:ipv6.hopopts:ipv6.fraghdr:data"));
+        assert!(!is_fragment("eth:ethertype:ipv6:icmpv6:ipv6:ipv6.fraghdr:data"));
     }
 
     #[test]
