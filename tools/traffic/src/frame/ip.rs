@@ -10,12 +10,19 @@ use super::transport::{PseudoHeader, Transport};
 pub mod protocol {
     pub const HOP_BY_HOP: u8 = 0;
     pub const ICMP: u8 = 1;
+    /// IPv4 in IP.
+    pub const IPV4: u8 = 4;
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
+    /// IPv6 in IP.
+    pub const IPV6: u8 = 41;
     pub const FRAGMENT: u8 = 44;
+    pub const GRE: u8 = 47;
+    pub const AH: u8 = 51;
     pub const ICMPV6: u8 = 58;
     pub const DESTINATION_OPTIONS: u8 = 60;
     pub const OSPF: u8 = 89;
+    pub const ETHERIP: u8 = 97;
     pub const SCTP: u8 = 132;
     /// For experiments (RFC 3692).
     pub const EXPERIMENT: u8 = 253;
@@ -113,7 +120,7 @@ impl Ip {
 
     /// The packet that carries `payload` in one `transport` segment. The payload has to fit into 65 535 bytes.
     pub fn packet(&self, transport: &Transport, payload: &[u8]) -> Packet {
-        let segment = transport.segment(self.pseudo_header(transport.protocol()), payload);
+        let segment = self.segment(transport, payload);
         match self {
             Ip::V4(ip) => ip.packet(transport.protocol(), &segment, None),
             Ip::V6(ip) => ip.packet(transport.protocol(), &segment, &ip.extensions),
@@ -131,7 +138,7 @@ impl Ip {
     ) -> Vec<Packet> {
         let step = fragment_bytes & !7;
         assert!(step > 0, "a fragment carries at least eight bytes");
-        let segment = transport.segment(self.pseudo_header(transport.protocol()), payload);
+        let segment = self.segment(transport, payload);
         let last = segment.chunks(step).len() - 1;
         let cut = segment.chunks(step).enumerate().map(|(index, part)| {
             let offset = u16::try_from(index * step).expect("a datagram is shorter than 65 536 bytes");
@@ -140,7 +147,13 @@ impl Ip {
         cut.collect()
     }
 
-    fn fragment(&self, protocol: u8, part: &[u8], fragment: Fragment) -> Packet {
+    /// What [`Ip::packet`] puts behind its headers.
+    pub fn segment(&self, transport: &Transport, payload: &[u8]) -> Vec<u8> {
+        transport.segment(self.pseudo_header(transport.protocol()), payload)
+    }
+
+    /// One fragment with any part of a segment, wherever it says that it belongs.
+    pub fn fragment(&self, protocol: u8, part: &[u8], fragment: Fragment) -> Packet {
         match self {
             Ip::V4(ip) => ip.packet(protocol, part, Some(fragment)),
             Ip::V6(ip) => {

@@ -1,4 +1,5 @@
-//! Frames built field by field: link layer here, IP in [`ip`], transport in [`transport`].
+//! Frames built field by field: Ethernet here, what may follow it in [`link`], IP in [`ip`], transport in
+//! [`transport`], packets in packets in [`tunnel`], other links than Ethernet in [`capture`].
 //!
 //! Every length and checksum is computed, so what comes out is what a host would send. A malformed frame is
 //! made by damaging a good one.
@@ -13,9 +14,12 @@
 //! assert_eq!(ethernet.carry(&packet).len(), 60);
 //! ```
 
+pub mod capture;
 pub mod checksum;
 pub mod ip;
+pub mod link;
 pub mod transport;
+pub mod tunnel;
 
 use ip::Packet;
 
@@ -28,10 +32,20 @@ pub const ETHERNET_HEADER_BYTES: usize = 14;
 pub mod ether_type {
     pub const IPV4: u16 = 0x0800;
     pub const ARP: u16 = 0x0806;
+    /// ERSPAN type III, in GRE.
+    pub const ERSPAN_3: u16 = 0x22eb;
+    /// A frame in GRE or Geneve: transparent Ethernet bridging (RFC 1701).
+    pub const BRIDGED: u16 = 0x6558;
     pub const VLAN: u16 = 0x8100;
     pub const IPV6: u16 = 0x86dd;
+    pub const MPLS: u16 = 0x8847;
+    pub const PPPOE_SESSION: u16 = 0x8864;
     pub const PROVIDER_VLAN: u16 = 0x88a8;
+    /// ERSPAN type II, in GRE.
+    pub const ERSPAN_2: u16 = 0x88be;
     pub const LLDP: u16 = 0x88cc;
+    /// QinQ before IEEE 802.1ad.
+    pub const OLD_PROVIDER_VLAN: u16 = 0x9100;
 }
 
 /// The link-layer header of a frame.
@@ -72,6 +86,11 @@ impl Tag {
     /// A provider tag (0x88a8), the outer one of QinQ.
     pub const fn provider(id: u16) -> Tag {
         Tag { ether_type: ether_type::PROVIDER_VLAN, id, priority: 0 }
+    }
+
+    /// The outer tag of QinQ as it was before IEEE 802.1ad (0x9100).
+    pub const fn old_provider(id: u16) -> Tag {
+        Tag { ether_type: ether_type::OLD_PROVIDER_VLAN, id, priority: 0 }
     }
 }
 

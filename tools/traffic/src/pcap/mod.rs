@@ -1,4 +1,4 @@
-//! Capture files: [`Writer`] in every flavour, [`read`] for all of them. Ethernet only, no compression.
+//! Capture files: [`Writer`] in every flavour, [`read`] for those of Ethernet. No compression.
 //!
 //! | format | block or record written per frame |
 //! |---|---|
@@ -14,6 +14,8 @@ mod write;
 
 pub use read::{CapturedFrame, ReadError, read};
 pub use write::Writer;
+
+use crate::frame::capture::CaptureLink;
 
 /// What kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,7 @@ const BLOCK_ENHANCED: u32 = 6;
 const OPTION_END: u16 = 0;
 const OPTION_TIME_RESOLUTION: u16 = 9;
 
-const LINK_ETHERNET: u32 = 1;
+const LINK_ETHERNET: u32 = CaptureLink::Ethernet.number();
 
 /// No frame of a file is longer than this; it is also the snap length that is written.
 const FRAME_BYTES_MAX: u32 = 262_144;

@@ -4,22 +4,33 @@ use std::io::{self, Write};
 
 use super::{
     BLOCK_ENHANCED, BLOCK_INTERFACE, BLOCK_SECTION, BLOCK_SIMPLE, ByteOrder, FRAME_BYTES_MAX, Format,
-    LINK_ETHERNET, MAGIC_BYTE_ORDER, MAGIC_MICROSECONDS, MAGIC_NANOSECONDS, OPTION_END,
-    OPTION_TIME_RESOLUTION,
+    MAGIC_BYTE_ORDER, MAGIC_MICROSECONDS, MAGIC_NANOSECONDS, OPTION_END, OPTION_TIME_RESOLUTION,
 };
+use crate::frame::capture::CaptureLink;
 
-/// Writes one capture file of Ethernet frames.
+/// Writes one capture file of frames of one link type.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     output: W,
     format: Format,
     order: ByteOrder,
+    link: CaptureLink,
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the file header at once.
+    /// Ethernet frames. Writes the file header at once.
     pub fn new(output: W, format: Format, order: ByteOrder) -> io::Result<Writer<W>> {
-        let mut writer = Writer { output, format, order };
+        Writer::with_link(output, format, order, CaptureLink::Ethernet)
+    }
+
+    /// Frames of another link.
+    pub fn with_link(
+        output: W,
+        format: Format,
+        order: ByteOrder,
+        link: CaptureLink,
+    ) -> io::Result<Writer<W>> {
+        let mut writer = Writer { output, format, order, link };
         match format {
             Format::Pcap => writer.write_file_header(MAGIC_MICROSECONDS)?,
             Format::PcapNanoseconds => writer.write_file_header(MAGIC_NANOSECONDS)?,
@@ -65,7 +76,7 @@ impl<W: Write> Writer<W> {
         self.output.write_all(&self.order.put_u32(magic))?;
         self.output.write_all(&self.order.put_u16(2))?;
         self.output.write_all(&self.order.put_u16(4))?;
-        let rest = self.words(&[0, 0, FRAME_BYTES_MAX, LINK_ETHERNET]);
+        let rest = self.words(&[0, 0, FRAME_BYTES_MAX, self.link.number()]);
         self.output.write_all(&rest)
     }
 
@@ -93,7 +104,7 @@ impl<W: Write> Writer<W> {
         self.write_block(BLOCK_SECTION, &section, &[])?;
 
         let mut interface = Vec::new();
-        interface.extend_from_slice(&self.order.put_u16(LINK_ETHERNET as u16));
+        interface.extend_from_slice(&self.order.put_u16(self.link.number() as u16));
         interface.extend_from_slice(&self.order.put_u16(0));
         // A Simple Packet Block says nothing of its captured length: the snap length must not cut it.
         let snap_bytes = if self.format == Format::PcapngSimple { 0 } else { FRAME_BYTES_MAX };
