@@ -1,8 +1,8 @@
 //! Traffic for tests, demos and benchmarks.
 //!
 //! ```text
-//! frame     one frame, built field by field, with right lengths and checksums
-//! mix       whole conversations from a seed, with the counters a sensor has to arrive at
+//! frame     one frame, built field by field, with right lengths and checksums; tunnels to any depth
+//! mix       whole conversations from a seed, with the counters a sensor has to arrive at; flows for benchmarks
 //! pcap      frames to and from capture files (pcap and pcapng, both byte orders)
 //! send      frames through a packet socket: each exactly once, at a stated rate
 //! blast     frames built inside the kernel: as fast as one core can

@@ -3,14 +3,15 @@
 
 mod inspect;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use traffic::frame::Ethernet;
 use traffic::frame::ip::{Extension, Ip, Ipv4, Ipv6};
 use traffic::frame::transport::{Icmp, Sctp, Tcp, Transport, Udp};
+use traffic::frame::tunnel::TunnelKind;
 use traffic::mix::{Conversation, ConversationKey, Expected, Mix, Options, START_NS, TimedFrame, Traffic};
 
-use inspect::inspect;
+use inspect::{Seen, inspect, rules};
 use proptest::prelude::*;
 
 fn generate(options: Options) -> (Vec<TimedFrame>, Expected) {
@@ -19,23 +20,41 @@ fn generate(options: Options) -> (Vec<TimedFrame>, Expected) {
     (frames, traffic.into_expected())
 }
 
-/// Counters from the bytes alone.
-fn counted(frames: &[TimedFrame]) -> Expected {
-    let mut expected = Expected::default();
-    for frame in frames {
-        let seen = inspect(&frame.bytes).unwrap_or_else(|wrong| panic!("{}: {wrong}", frame.description));
+/// What the bytes of a frame alone say of it.
+fn seen(mix: Mix, frame: &TimedFrame) -> Option<Seen> {
+    if mix == Mix::Hostile {
+        return rules::look(&frame.bytes);
+    }
+    inspect(&frame.bytes).unwrap_or_else(|wrong| panic!("{}: {wrong}", frame.description))
+}
+
+/// Counters from the bytes alone: conversations, and frames that belong to none.
+fn counted(mix: Mix, frames: &[TimedFrame]) -> (BTreeMap<ConversationKey, Conversation>, u64) {
+    let seen: Vec<_> = frames.iter().map(|frame| seen(mix, frame)).collect();
+    let datagram =
+        |seen: &Seen, identification| (seen.source, seen.destination, seen.protocol, identification);
+    let firsts = seen.iter().flatten().filter_map(|seen| {
+        let fragment = seen.fragment.filter(|fragment| fragment.is_first)?;
+        Some((datagram(seen, fragment.identification), (seen.source_port, seen.destination_port)))
+    });
+    let ports_of: HashMap<_, _> = firsts.collect();
+    let (mut known, mut not_flow) = (BTreeMap::<ConversationKey, Conversation>::new(), 0);
+    for (seen, frame) in seen.iter().zip(frames) {
         let Some(seen) = seen else {
-            expected.not_flow += 1;
+            not_flow += 1;
             continue;
         };
+        let own = (seen.source_port, seen.destination_port);
+        let later = seen.fragment.filter(|fragment| !fragment.is_first);
+        let first = later.and_then(|later| ports_of.get(&datagram(seen, later.identification)));
+        let (source_port, destination_port) = *first.unwrap_or(&own);
         let key = ConversationKey {
             source: seen.source,
-            source_port: seen.source_port,
+            source_port,
             destination: seen.destination,
-            destination_port: seen.destination_port,
+            destination_port,
             protocol: seen.protocol,
         };
-        let known: &mut BTreeMap<ConversationKey, Conversation> = &mut expected.conversations;
         let counters = match known.get_mut(&key.reversed()) {
             Some(conversation) => &mut conversation.reverse,
             None => &mut known.entry(key).or_default().forward,
@@ -44,7 +63,7 @@ fn counted(frames: &[TimedFrame]) -> Expected {
         counters.bytes += seen.packet_bytes as u64;
         counters.frame_bytes += frame.bytes.len() as u64;
     }
-    expected
+    (known, not_flow)
 }
 
 #[test]
@@ -52,16 +71,82 @@ fn every_frame_is_valid_and_the_counters_are_those_of_the_frames() {
     for mix in Mix::ALL {
         for seed in 0..5 {
             let (frames, expected) = generate(Options { mix, seed, conversations: 60 });
-            assert_eq!(counted(&frames), expected, "mix {} with seed {seed}", mix.name());
+            let (conversations, not_flow) = counted(mix, &frames);
+            for (key, conversation) in &expected.conversations {
+                let counted = conversations.get(key);
+                assert_eq!(counted, Some(conversation), "mix {} with seed {seed}: {key:?}", mix.name());
+            }
+            assert_eq!(conversations.len(), expected.conversations.len(), "mix {}", mix.name());
+            assert_eq!(not_flow, expected.not_flow, "mix {} with seed {seed}", mix.name());
         }
     }
 }
 
 #[test]
+fn without_tunnels_the_innermost_packet_is_the_outermost() {
+    for mix in [Mix::All, Mix::Jumbo, Mix::TcpTrouble] {
+        let (_, expected) = generate(Options { mix, seed: 6, conversations: 100 });
+        assert_eq!(expected.inner_unstated, 0);
+        assert_eq!(expected.inner_conversations.len(), expected.conversations.len());
+        for (key, inner) in &expected.inner_conversations {
+            let Conversation { forward, reverse } = expected.conversations[&key.conversation];
+            assert_eq!((key.tunnel, key.domain, inner.depth), (TunnelKind::None, 0, 0));
+            assert_eq!((inner.forward, inner.reverse), (forward, reverse));
+        }
+    }
+}
+
+#[test]
+fn tenants_share_addresses_and_differ_in_their_network_alone() {
+    let (_, expected) = generate(Options { mix: Mix::Tunnels, seed: 1, conversations: 2_000 });
+    let in_networks = expected.inner_conversations.iter();
+    let in_networks =
+        in_networks.filter(|(key, _)| matches!(key.tunnel, TunnelKind::Vxlan | TunnelKind::Geneve));
+    let mut networks_of: BTreeMap<_, BTreeSet<u32>> = BTreeMap::new();
+    for (key, conversation) in in_networks {
+        assert_eq!(key.domain, conversation.forward_id);
+        let hosts = (key.conversation.source, key.conversation.destination);
+        networks_of.entry(hosts).or_default().insert(key.domain);
+    }
+    assert_eq!(networks_of.len(), 8, "four pairs of either family: {networks_of:?}");
+    assert!(networks_of.values().all(|networks| networks.len() > 10), "{networks_of:?}");
+}
+
+#[test]
+fn inner_and_outer_packets_are_as_many_and_every_kind_of_tunnel_is_there() {
+    let (frames, expected) = generate(Options { mix: Mix::Tunnels, seed: 2, conversations: 400 });
+    let inner = expected.inner_conversations.values();
+    let inner: u64 = inner.map(|each| each.forward.packets + each.reverse.packets).sum();
+    assert_eq!((inner, expected.packets()), (frames.len() as u64, frames.len() as u64));
+    let kinds: BTreeSet<_> = expected.inner_conversations.keys().map(|key| key.tunnel).collect();
+    assert_eq!(kinds.len(), 13, "{kinds:?}");
+    let depths: BTreeSet<_> = expected.inner_conversations.values().map(|each| each.depth).collect();
+    assert_eq!(depths, BTreeSet::from([0, 1, 2, 3, 4]));
+    assert!(frames.iter().all(|frame| frame.bytes.len() <= 1_514), "fits the usual length");
+}
+
+#[test]
+fn hostile_frames_are_of_every_kind_and_leave_open_what_is_inside_of_endless_tunnels() {
+    let (frames, expected) = generate(Options { mix: Mix::Hostile, seed: 3, conversations: 600 });
+    let kinds: BTreeSet<_> = frames.iter().map(|frame| frame.description).collect();
+    for kind in
+        ["tiny fragment", "RST of many", "tunnels without end", "100 labels", "IPv4 total length of zero"]
+    {
+        assert!(kinds.contains(kind), "{kind} in {kinds:?}");
+    }
+    assert!(expected.inner_unstated > 0 && expected.not_flow > 0);
+    assert_eq!(expected.packets() + expected.not_flow, frames.len() as u64);
+    let longest = frames.iter().map(|frame| frame.bytes.len()).max();
+    assert!(longest > Some(3_000) && longest <= Some(3_500), "{longest:?}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_frames_and_another_seed_others() {
-    let options = Options { mix: Mix::All, seed: 42, conversations: 50 };
-    assert_eq!(generate(options), generate(options));
-    assert_ne!(generate(options).0, generate(Options { seed: 43, ..options }).0);
+    for mix in [Mix::All, Mix::TcpTrouble, Mix::Tunnels, Mix::Hostile] {
+        let options = Options { mix, seed: 42, conversations: 50 };
+        assert_eq!(generate(options), generate(options));
+        assert_ne!(generate(options).0, generate(Options { seed: 43, ..options }).0);
+    }
 }
 
 #[test]
@@ -103,10 +188,14 @@ fn jumbo_frames_exceed_the_usual_length() {
 
 #[test]
 fn expected_counters_survive_json() {
+    for mix in [Mix::All, Mix::TcpTrouble, Mix::Tunnels] {
+        let (_, expected) = generate(Options { mix, seed: 5, conversations: 40 });
+        let text = serde_json::to_string(&expected).unwrap();
+        let read: Expected = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, expected);
+    }
     let (_, expected) = generate(Options { mix: Mix::All, seed: 5, conversations: 40 });
     let text = serde_json::to_string(&expected).unwrap();
-    let read: Expected = serde_json::from_str(&text).unwrap();
-    assert_eq!(read, expected);
     assert!(text.contains("\"source_port\":") && text.contains("\"forward\":{\"packets\":"), "{text}");
 }
 

@@ -1,21 +1,12 @@
 //! One conversation of each kind, as the list of its frames.
 
-use std::net::Ipv6Addr;
-
 use super::random::Random;
+use super::talk::{Pair, Side, Talk};
 use super::tcp::tcp;
-use super::{ConversationKey, Meaning, Mix, PlannedFrame, garbage};
-use crate::frame::ip::{Extension, Ip, Ipv4, Ipv6, Packet, protocol};
+use super::{Mix, PlannedFrame, garbage, hostile, trouble, tunnelled};
+use crate::frame::Tag;
+use crate::frame::ip::{Extension, Ip, protocol};
 use crate::frame::transport::{Icmp, Sctp, Transport, Udp};
-use crate::frame::{Ethernet, Tag};
-
-/// Two hosts that no other conversation of the mix uses together.
-#[derive(Clone, Debug)]
-pub struct Pair {
-    pub ethernet: Ethernet,
-    pub v4: Ip,
-    pub v6: Ip,
-}
 
 pub fn plan(mix: Mix, index: u32, random: &mut Random) -> Vec<PlannedFrame> {
     let pair = Pair::new(index, random);
@@ -30,6 +21,9 @@ pub fn plan(mix: Mix, index: u32, random: &mut Random) -> Vec<PlannedFrame> {
         Mix::Jumbo => tcp(&Talk::new(&pair, &pair.v4), JUMBO_SEGMENT_BYTES_MAX, random),
         Mix::Garbage => garbage::plan(&pair, random),
         Mix::All => plan_any(&pair, random),
+        Mix::TcpTrouble => trouble::plan(&pair, random),
+        Mix::Tunnels => tunnelled::plan(&pair, index, random),
+        Mix::Hostile => hostile::plan(&pair, random),
     }
 }
 
@@ -46,7 +40,7 @@ fn plan_any(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
     }
 }
 
-fn udp(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
+pub fn udp(talk: &Talk, random: &mut Random) -> Vec<PlannedFrame> {
     let ports = Udp { source_port: random.between(1_024, 65_535) as u16, destination_port: 53 };
     let back = Udp { source_port: ports.destination_port, destination_port: ports.source_port };
     let mut frames = Vec::new();
@@ -77,18 +71,21 @@ fn dns_query(random: &mut Random) -> Vec<u8> {
 }
 
 fn icmp(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
-    if random.one_in(2) { echo_v6(&Talk::new(pair, &pair.v6), random) } else { echo_v4(pair, random) }
+    if random.one_in(2) {
+        echo_v6(&Talk::new(pair, &pair.v6), random)
+    } else {
+        echo_v4(&Talk::new(pair, &pair.v4), random)
+    }
 }
 
-fn echo_v4(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
-    let talk = Talk::new(pair, &pair.v4);
-    echo(&talk, random, |identifier, sequence| {
+pub fn echo_v4(talk: &Talk, random: &mut Random) -> Vec<PlannedFrame> {
+    echo(talk, random, |identifier, sequence| {
         let request = Transport::Icmp(Icmp::echo_request(identifier, sequence));
         (request, Transport::Icmp(Icmp::echo_reply(identifier, sequence)))
     })
 }
 
-fn echo_v6(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
+pub fn echo_v6(talk: &Talk, random: &mut Random) -> Vec<PlannedFrame> {
     echo(talk, random, |identifier, sequence| {
         let request = Transport::Icmpv6(Icmp::echo_request_v6(identifier, sequence));
         (request, Transport::Icmpv6(Icmp::echo_reply_v6(identifier, sequence)))
@@ -96,7 +93,7 @@ fn echo_v6(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
 }
 
 fn echo(
-    talk: &Talk<'_>,
+    talk: &Talk,
     random: &mut Random,
     messages: impl Fn(u16, u16) -> (Transport, Transport),
 ) -> Vec<PlannedFrame> {
@@ -189,7 +186,7 @@ fn protocols(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
     }
 }
 
-fn sctp(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
+fn sctp(talk: &Talk, random: &mut Random) -> Vec<PlannedFrame> {
     let there = Sctp {
         source_port: random.between(1_024, 65_535) as u16,
         destination_port: 3_868,
@@ -207,7 +204,7 @@ fn sctp(talk: &Talk<'_>, random: &mut Random) -> Vec<PlannedFrame> {
     frames.collect()
 }
 
-fn bare(talk: &Talk<'_>, number: u8, random: &mut Random) -> Vec<PlannedFrame> {
+fn bare(talk: &Talk, number: u8, random: &mut Random) -> Vec<PlannedFrame> {
     let count = random.between(1, 6);
     let frames = (0..count).map(|_| {
         let side = if random.one_in(2) { Side::Client } else { Side::Server };
@@ -217,125 +214,8 @@ fn bare(talk: &Talk<'_>, number: u8, random: &mut Random) -> Vec<PlannedFrame> {
     frames.collect()
 }
 
-impl Pair {
-    /// 24 bits of `index` make the client's address unique; the server is one of 256.
-    fn new(index: u32, random: &mut Random) -> Pair {
-        let [_, high, middle, low] = index.to_be_bytes();
-        let server = random.between(1, 254) as u8;
-        let mut v4 = Ipv4::between([10, high, middle, low], [198, 18, 0, server]);
-        v4.identification = random.next_u64() as u16;
-        v4.ttl = random.between(32, 255) as u8;
-        v4.tos = if random.one_in(4) { 0xb8 } else { 0 };
-        let client_v6 =
-            Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, u16::from(high), u16::from_be_bytes([middle, low]));
-        let server_v6 = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, u16::from(server));
-        Pair {
-            ethernet: Ethernet {
-                source: [2, 0, 0, high, middle, low],
-                destination: [2, 0, 1, 0, 0, server],
-                ..Ethernet::default()
-            },
-            v4: Ip::V4(v4),
-            v6: Ip::V6(Ipv6::between(client_v6, server_v6)),
-        }
-    }
-}
-
-/// Who sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Client,
-    Server,
-}
-
-impl Side {
-    pub fn other(self) -> Side {
-        match self {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        }
-    }
-}
-
-/// Both directions of a conversation, ready to carry segments.
-pub struct Talk<'a> {
-    forward: (&'a Ethernet, &'a Ip),
-    back: (Ethernet, Ip),
-}
-
-impl<'a> Talk<'a> {
-    fn new(pair: &'a Pair, ip: &'a Ip) -> Talk<'a> {
-        Talk { forward: (&pair.ethernet, ip), back: (pair.ethernet.reversed(), ip.reversed()) }
-    }
-
-    fn way(&self, side: Side) -> (&Ethernet, &Ip) {
-        match side {
-            Side::Client => self.forward,
-            Side::Server => (&self.back.0, &self.back.1),
-        }
-    }
-
-    pub fn frame(
-        &self,
-        side: Side,
-        transport: &Transport,
-        payload: &[u8],
-        description: &'static str,
-    ) -> PlannedFrame {
-        let (ethernet, ip) = self.way(side);
-        carried(
-            ethernet,
-            &ip.packet(transport, payload),
-            key(ip, transport.protocol(), transport.ports()),
-            description,
-        )
-    }
-
-    fn fragments(
-        &self,
-        side: Side,
-        transport: &Transport,
-        payload: &[u8],
-        identification: u32,
-    ) -> Vec<PlannedFrame> {
-        let (ethernet, ip) = self.way(side);
-        let packets = ip.fragments(transport, payload, FRAGMENT_BYTES, identification);
-        let frames = packets.iter().enumerate().map(|(index, packet)| {
-            let (ports, description) = match index {
-                0 => (transport.ports(), "first fragment"),
-                _ => ((0, 0), "later fragment"),
-            };
-            carried(ethernet, packet, key(ip, transport.protocol(), ports), description)
-        });
-        frames.collect()
-    }
-}
-
-fn carried(
-    ethernet: &Ethernet,
-    packet: &Packet,
-    key: ConversationKey,
-    description: &'static str,
-) -> PlannedFrame {
-    let meaning = Meaning::Packet { key, packet_bytes: packet.bytes.len() };
-    PlannedFrame { bytes: ethernet.carry(packet), description, meaning }
-}
-
-fn key(ip: &Ip, protocol: u8, ports: (u16, u16)) -> ConversationKey {
-    ConversationKey {
-        source: ip.source(),
-        source_port: ports.0,
-        destination: ip.destination(),
-        destination_port: ports.1,
-        protocol,
-    }
-}
-
 /// What fits into 1500 bytes of IPv6 with extension headers.
 const SEGMENT_BYTES_MAX: u64 = 1_400;
 
 /// What fits into 9000 bytes of IPv4.
 const JUMBO_SEGMENT_BYTES_MAX: u64 = 8_960;
-
-/// Of the datagram, per fragment: what fits into 1500 bytes behind an IPv6 fragment header.
-const FRAGMENT_BYTES: usize = 1_448;

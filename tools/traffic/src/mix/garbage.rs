@@ -1,8 +1,8 @@
 //! Frames that belong to no flow, whatever the sensor: nothing here leaves room for a second opinion.
 
-use super::conversation::Pair;
+use super::PlannedFrame;
 use super::random::Random;
-use super::{Meaning, PlannedFrame};
+use super::talk::Pair;
 use crate::frame::ip::Ip;
 use crate::frame::transport::{Transport, Udp};
 use crate::frame::{ETHERNET_HEADER_BYTES, Ethernet, Padding, ether_type};
@@ -54,7 +54,7 @@ fn frame(pair: &Pair, random: &mut Random) -> PlannedFrame {
             ("VLAN tag cut", frame)
         }
     };
-    PlannedFrame { bytes, description, meaning: Meaning::NotFlow }
+    PlannedFrame::not_flow(bytes, description)
 }
 
 fn whole_packet(ip: &Ip, random: &mut Random) -> Vec<u8> {

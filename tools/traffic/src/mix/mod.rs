@@ -11,14 +11,23 @@
 mod conversation;
 mod expected;
 mod garbage;
+mod hostile;
+mod planned;
 mod random;
+pub mod stream;
+mod talk;
 mod tcp;
+mod tcp_expected;
+mod trouble;
+mod tunnelled;
 
-pub use expected::{Conversation, ConversationKey, Counters, Expected};
+pub use expected::{Conversation, ConversationKey, Counters, Expected, InnerConversation, InnerKey};
+pub use tcp_expected::{TcpConversation, TcpExpected, TcpSign};
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use planned::{InnerMeaning, Meaning, PacketMeaning, Planned, PlannedFrame};
 use random::Random;
 
 /// What kind of conversations.
@@ -44,10 +53,17 @@ pub enum Mix {
     Garbage,
     /// All of the above but jumbo.
     All,
+    /// TCP connections with losses, reordering, zero windows, keep-alives and the like; IPv4.
+    TcpTrouble,
+    /// Conversations inside of tunnels and behind MPLS, PPPoE, LLC and QinQ.
+    Tunnels,
+    /// What an attacker or a broken sender makes: fragments that overlap, segments that contradict each other, tunnels
+    /// without end, lengths of zero. Frames of up to 3 500 bytes.
+    Hostile,
 }
 
 impl Mix {
-    pub const ALL: [Mix; 10] = [
+    pub const ALL: [Mix; 13] = [
         Mix::Tcp,
         Mix::Udp,
         Mix::Icmp,
@@ -58,6 +74,9 @@ impl Mix {
         Mix::Jumbo,
         Mix::Garbage,
         Mix::All,
+        Mix::TcpTrouble,
+        Mix::Tunnels,
+        Mix::Hostile,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -72,6 +91,9 @@ impl Mix {
             Mix::Jumbo => "jumbo",
             Mix::Garbage => "garbage",
             Mix::All => "all",
+            Mix::TcpTrouble => "tcp-trouble",
+            Mix::Tunnels => "tunnels",
+            Mix::Hostile => "hostile",
         }
     }
 
@@ -99,6 +121,8 @@ pub const START_NS: u64 = 1_767_225_600_000_000_000;
 pub struct TimedFrame {
     /// Since the Unix epoch.
     pub time_ns: u64,
+    /// Which conversation of the mix planned it, from zero.
+    pub conversation: u32,
     pub bytes: Vec<u8>,
     /// What the frame is, for people.
     pub description: &'static str,
@@ -149,14 +173,15 @@ impl Traffic {
     }
 
     fn begin_conversation(&mut self, start_ns: u64) {
-        let index = self.conversations_begun;
+        let conversation = self.conversations_begun;
         self.conversations_begun += 1;
-        let mut time_ns = start_ns;
-        for frame in conversation::plan(self.options.mix, index, &mut self.random) {
+        let (mut time_ns, mut gap_ns) = (start_ns, 0);
+        for frame in conversation::plan(self.options.mix, conversation, &mut self.random) {
+            time_ns += frame.wait_ns.unwrap_or(gap_ns);
             let order = self.planned;
             self.planned += 1;
-            self.waiting.push(Reverse(Planned { time_ns, order, frame }));
-            time_ns += self.random.between(FRAME_GAP_NS.0, FRAME_GAP_NS.1);
+            self.waiting.push(Reverse(Planned { time_ns, order, conversation, frame }));
+            gap_ns = self.random.between(FRAME_GAP_NS.0, FRAME_GAP_NS.1);
         }
     }
 }
@@ -166,70 +191,16 @@ impl Iterator for Traffic {
 
     fn next(&mut self) -> Option<TimedFrame> {
         self.begin_conversations();
-        let Reverse(Planned { time_ns, frame, .. }) = self.waiting.pop()?;
-        match frame.meaning {
-            Meaning::Packet { key, packet_bytes } => {
-                self.expected.count(key, packet_bytes, frame.bytes.len());
-            }
+        let Reverse(Planned { time_ns, conversation, frame, .. }) = self.waiting.pop()?;
+        match &frame.meaning {
+            Meaning::Packet(meaning) => self.expected.count(meaning, frame.bytes.len()),
             Meaning::NotFlow => self.expected.not_flow += 1,
         }
-        Some(TimedFrame { time_ns, bytes: frame.bytes, description: frame.description })
+        Some(TimedFrame { time_ns, conversation, bytes: frame.bytes, description: frame.description })
     }
 }
 
 const CONVERSATION_SPACING_NS: u64 = 1_000_000;
 
-/// Between the frames of one conversation.
+/// Between the frames of one conversation, if it does not say.
 const FRAME_GAP_NS: (u64, u64) = (20_000, 800_000);
-
-/// A frame and what the generator means by it.
-#[derive(Clone, Debug)]
-struct PlannedFrame {
-    bytes: Vec<u8>,
-    description: &'static str,
-    meaning: Meaning,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Meaning {
-    /// Layer-3 bytes of a packet of this conversation.
-    Packet {
-        key: ConversationKey,
-        packet_bytes: usize,
-    },
-    NotFlow,
-}
-
-/// A frame with its place in the stream: by time, then by the order of planning.
-#[derive(Clone, Debug)]
-struct Planned {
-    time_ns: u64,
-    order: u64,
-    frame: PlannedFrame,
-}
-
-impl Planned {
-    fn place(&self) -> (u64, u64) {
-        (self.time_ns, self.order)
-    }
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Planned) -> bool {
-        self.place() == other.place()
-    }
-}
-
-impl Eq for Planned {}
-
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Planned) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Planned {
-    fn cmp(&self, other: &Planned) -> std::cmp::Ordering {
-        self.place().cmp(&other.place())
-    }
-}

@@ -1,12 +1,12 @@
 //! A TCP connection in which nothing gets lost.
 
-use super::PlannedFrame;
-use super::conversation::{Side, Talk};
 use super::random::Random;
+use super::talk::{Side, Talk};
+use super::{PlannedFrame, TcpSign};
 use crate::frame::transport::{Tcp, Transport, tcp_flags};
 
 /// Handshake, requests and answers, then FIN from both sides or a reset.
-pub fn tcp(talk: &Talk<'_>, segment_bytes_max: u64, random: &mut Random) -> Vec<PlannedFrame> {
+pub fn tcp(talk: &Talk, segment_bytes_max: u64, random: &mut Random) -> Vec<PlannedFrame> {
     let mut exchange = TcpExchange::new(talk, random);
     exchange.handshake();
     for _ in 0..random.between(1, 4) {
@@ -29,7 +29,7 @@ pub fn tcp(talk: &Talk<'_>, segment_bytes_max: u64, random: &mut Random) -> Vec<
 
 /// The frames so far and the sequence numbers they have led to.
 struct TcpExchange<'a> {
-    talk: &'a Talk<'a>,
+    talk: &'a Talk,
     client_port: u16,
     server_port: u16,
     /// Next sequence number of client and server.
@@ -38,7 +38,7 @@ struct TcpExchange<'a> {
 }
 
 impl<'a> TcpExchange<'a> {
-    fn new(talk: &'a Talk<'a>, random: &mut Random) -> TcpExchange<'a> {
+    fn new(talk: &'a Talk, random: &mut Random) -> TcpExchange<'a> {
         TcpExchange {
             talk,
             client_port: random.between(32_768, 60_999) as u16,
@@ -86,6 +86,7 @@ impl<'a> TcpExchange<'a> {
         // SYN and FIN take a sequence number each.
         let taken = payload.len() as u32 + u32::from(flags & (tcp_flags::SYN | tcp_flags::FIN) != 0);
         self.next[side as usize] = sequence.wrapping_add(taken);
-        self.frames.push(self.talk.frame(side, &Transport::Tcp(tcp), payload, description));
+        let signs = if flags & tcp_flags::RST != 0 { &[TcpSign::Reset][..] } else { &[] };
+        self.frames.push(self.talk.frame(side, &Transport::Tcp(tcp), payload, description).with_signs(signs));
     }
 }

@@ -1,5 +1,7 @@
-//! A second opinion on frames: parses them from their bytes alone and checks every length and checksum on the
-//! way. Shares no code with the generator.
+//! A second opinion on frames: [`inspect`] parses them from their bytes alone and checks every length and checksum on
+//! the way; [`rules`] is for frames that are not to be right. Shares no code with the generator.
+
+pub mod rules;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,23 +16,56 @@ pub struct Seen {
     pub packet_bytes: usize,
     /// Where the data behind UDP's header starts in the frame; zero for anything else.
     pub udp_data: usize,
+    pub fragment: Option<Fragment>,
+}
+
+/// Which datagram a fragment is of, and whether it is the one with the ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    pub identification: u32,
+    pub is_first: bool,
 }
 
 /// `Ok(None)` for what is no flow; an error names what is wrong in a packet.
 pub fn inspect(frame: &[u8]) -> Result<Option<Seen>, String> {
-    let mut offset = 12;
-    let ether_type = loop {
-        let Some(ether_type) = number16(frame, offset) else { return Ok(None) };
-        offset += 2;
-        if ether_type != 0x8100 && ether_type != 0x88a8 {
-            break ether_type;
-        }
-        offset += 2;
-    };
-    match ether_type {
-        0x0800 => inspect_v4(frame, offset),
-        0x86dd => inspect_v6(frame, offset),
+    match network(frame) {
+        Some((4, at)) => inspect_v4(frame, at),
+        Some((6, at)) => inspect_v6(frame, at),
         _ => Ok(None),
+    }
+}
+
+/// IP version and place of the IP header.
+pub fn network(frame: &[u8]) -> Option<(u8, usize)> {
+    let mut at = 12;
+    let mut ether_type = number16(frame, at)?;
+    at += 2;
+    for _ in 0..4 {
+        if !matches!(ether_type, 0x8100 | 0x88a8 | 0x9100) {
+            break;
+        }
+        ether_type = number16(frame, at + 2)?;
+        at += 4;
+    }
+    if ether_type <= 1_500 && frame.get(at..at + 6) == Some(&[0xaa, 0xaa, 3, 0, 0, 0]) {
+        ether_type = number16(frame, at + 6)?;
+        at += 8;
+    }
+    match ether_type {
+        0x0800 => Some((4, at)),
+        0x86dd => Some((6, at)),
+        0x8847 => {
+            let entries = frame.get(at..)?.chunks_exact(4).take(16);
+            let labels = 1 + entries.into_iter().position(|entry| entry[2] & 1 == 1)?;
+            at += 4 * labels;
+            Some((frame.get(at)? >> 4, at))
+        }
+        0x8864 => match number16(frame, at + 6)? {
+            0x0021 => Some((4, at + 8)),
+            0x0057 => Some((6, at + 8)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -51,7 +86,9 @@ fn inspect_v4(frame: &[u8], start: usize) -> Result<Option<Seen>, String> {
     let (source, destination) = (address(12).into(), address(16).into());
     let pseudo = [&packet[12..20], &[0, packet[9]]].concat();
     let fragment = be16(packet, 6) & 0x3fff;
-    let upper = Upper { protocol: packet[9], segment: &packet[header..total], fragment, pseudo };
+    let identification = u32::from(be16(packet, 4));
+    let segment = &packet[header..total];
+    let upper = Upper { protocol: packet[9], segment, fragment, identification, pseudo };
     upper.finish(source, destination, total, start + header).map(Some)
 }
 
@@ -66,7 +103,7 @@ fn inspect_v6(frame: &[u8], start: usize) -> Result<Option<Seen>, String> {
     }
     let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&packet[at..at + 16]).unwrap());
     let (source, destination) = (address(8).into(), address(24).into());
-    let (mut next, mut offset, mut fragment) = (packet[6], 40, 0);
+    let (mut next, mut offset, mut fragment, mut identification) = (packet[6], 40, 0, 0);
     loop {
         match next {
             0 | 60 => {
@@ -78,13 +115,15 @@ fn inspect_v6(frame: &[u8], start: usize) -> Result<Option<Seen>, String> {
                 // As in IPv4: offset in units of eight, "more" above it.
                 let word = be16(packet, offset + 2);
                 fragment = word >> 3 | (word & 1) << 13;
+                identification = u32::from_be_bytes(packet[offset + 4..offset + 8].try_into().unwrap());
                 offset += 8;
             }
             _ => break,
         }
     }
     let pseudo = [&packet[8..40], &[0, next]].concat();
-    let upper = Upper { protocol: next, segment: &packet[offset..total], fragment, pseudo };
+    let segment = &packet[offset..total];
+    let upper = Upper { protocol: next, segment, fragment, identification, pseudo };
     upper.finish(source, destination, total, start + offset).map(Some)
 }
 
@@ -92,6 +131,7 @@ struct Upper<'a> {
     protocol: u8,
     segment: &'a [u8],
     fragment: u16,
+    identification: u32,
     pseudo: Vec<u8>,
 }
 
@@ -114,7 +154,18 @@ impl Upper<'_> {
         }
         let udp_data = if self.protocol == 17 && !later_fragment { start + 8 } else { 0 };
         let protocol = self.protocol;
-        Ok(Seen { source, destination, source_port, destination_port, protocol, packet_bytes, udp_data })
+        let (identification, is_first) = (self.identification, !later_fragment);
+        let fragment = (self.fragment != 0).then_some(Fragment { identification, is_first });
+        Ok(Seen {
+            source,
+            destination,
+            source_port,
+            destination_port,
+            protocol,
+            packet_bytes,
+            udp_data,
+            fragment,
+        })
     }
 
     fn check_segment(&self, source: IpAddr) -> Result<(), String> {
