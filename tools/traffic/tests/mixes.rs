@@ -2,6 +2,7 @@
 //! be what the generator meant.
 
 mod inspect;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,7 +12,7 @@ use traffic::frame::transport::{Icmp, Sctp, Tcp, Transport, Udp};
 use traffic::frame::tunnel::TunnelKind;
 use traffic::mix::{Conversation, ConversationKey, Expected, Mix, Options, START_NS, TimedFrame, Traffic};
 
-use inspect::{Seen, inspect, rules};
+use inspect::{Seen, inspect};
 use proptest::prelude::*;
 
 fn generate(options: Options) -> (Vec<TimedFrame>, Expected) {

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Fragment, Seen, be16, network, number16};
+use crate::inspect::{Fragment, Seen, be16, network, number16};
 
 /// `None` for what is no flow.
 pub fn look(frame: &[u8]) -> Option<Seen> {
