@@ -72,21 +72,21 @@ fn dns_query(random: &mut Random) -> Vec<u8> {
 
 fn icmp(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
     if random.one_in(2) {
-        echo_v6(&Talk::new(pair, &pair.v6), random)
+        echo_v6(&Talk::new(pair, &pair.v6), SEGMENT_BYTES_MAX, random)
     } else {
-        echo_v4(&Talk::new(pair, &pair.v4), random)
+        echo_v4(&Talk::new(pair, &pair.v4), SEGMENT_BYTES_MAX, random)
     }
 }
 
-pub fn echo_v4(talk: &Talk, random: &mut Random) -> Vec<PlannedFrame> {
-    echo(talk, random, |identifier, sequence| {
+pub fn echo_v4(talk: &Talk, payload_bytes_max: u64, random: &mut Random) -> Vec<PlannedFrame> {
+    echo(talk, payload_bytes_max, random, |identifier, sequence| {
         let request = Transport::Icmp(Icmp::echo_request(identifier, sequence));
         (request, Transport::Icmp(Icmp::echo_reply(identifier, sequence)))
     })
 }
 
-pub fn echo_v6(talk: &Talk, random: &mut Random) -> Vec<PlannedFrame> {
-    echo(talk, random, |identifier, sequence| {
+pub fn echo_v6(talk: &Talk, payload_bytes_max: u64, random: &mut Random) -> Vec<PlannedFrame> {
+    echo(talk, payload_bytes_max, random, |identifier, sequence| {
         let request = Transport::Icmpv6(Icmp::echo_request_v6(identifier, sequence));
         (request, Transport::Icmpv6(Icmp::echo_reply_v6(identifier, sequence)))
     })
@@ -94,11 +94,12 @@ pub fn echo_v6(talk: &Talk, random: &mut Random) -> Vec<PlannedFrame> {
 
 fn echo(
     talk: &Talk,
+    payload_bytes_max: u64,
     random: &mut Random,
     messages: impl Fn(u16, u16) -> (Transport, Transport),
 ) -> Vec<PlannedFrame> {
     let identifier = random.between(0, 65_535) as u16;
-    let payload_bytes = random.between(0, 1_400) as usize;
+    let payload_bytes = random.between(0, payload_bytes_max) as usize;
     let payload = random.bytes(payload_bytes);
     let mut frames = Vec::new();
     for sequence in 1..=random.between(1, 6) as u16 {
@@ -131,7 +132,7 @@ fn ipv6(pair: &Pair, random: &mut Random) -> Vec<PlannedFrame> {
     match random.between(0, 2) {
         0 => tcp(&talk, SEGMENT_BYTES_MAX, random),
         1 => udp(&talk, random),
-        _ => echo_v6(&talk, random),
+        _ => echo_v6(&talk, SEGMENT_BYTES_MAX, random),
     }
 }
 

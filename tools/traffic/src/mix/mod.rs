@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! Options ─► Traffic ─► TimedFrame, TimedFrame, … in order of time
-//!               └────► Expected: the counters of what has been given out so far
+//!               └────► Expected: what has been given out so far, by outer and by inner packets, and what TCP did
 //! ```
 //!
 //! Conversations start a millisecond apart and overlap. Every conversation has an address pair of its own, so
 //! no two of them share a flow key however a sensor builds it. Only those running at one moment are in memory.
+//!
+//! A conversation is planned as a list of frames, each with what is meant by it; the meaning is added to what is
+//! expected when the frame is given out.
 
 mod conversation;
 mod expected;

@@ -83,9 +83,12 @@ fn nested(pair: &Pair, index: u32, random: &mut Random) -> Vec<PlannedFrame> {
 }
 
 fn in_tunnels(pair: &Pair, index: u32, kinds: &[Kind], random: &mut Random) -> Vec<PlannedFrame> {
-    let has_overlap = matches!(kinds[0], Kind::Vxlan | Kind::Geneve);
-    let is_v6 = matches!(kinds[0], Kind::Teredo | Kind::TeredoWithOrigin) || random.one_in(3);
-    let ip = if has_overlap { tenant_hosts(is_v6, random) } else { inner_hosts(is_v6, index) };
+    let is_v6 = random.one_in(3);
+    let ip = match kinds[0] {
+        Kind::Vxlan | Kind::Geneve => tenant_hosts(is_v6, random),
+        Kind::Teredo | Kind::TeredoWithOrigin => teredo_hosts(index),
+        _ => inner_hosts(is_v6, index),
+    };
     let outermost = kinds.len() - 1;
     let mut shells = [Vec::new(), Vec::new()];
     for (depth, kind) in kinds.iter().enumerate() {
@@ -135,8 +138,8 @@ fn converse(talk: &Talk, random: &mut Random) -> Vec<PlannedFrame> {
     match random.between(0, 5) {
         0..3 => tcp(talk, SEGMENT_BYTES_MAX, random),
         3 | 4 => udp(talk, random),
-        _ if matches!(talk.way(Side::Client).ip, Ip::V6(_)) => echo_v6(talk, random),
-        _ => echo_v4(talk, random),
+        _ if matches!(talk.way(Side::Client).ip, Ip::V6(_)) => echo_v6(talk, SEGMENT_BYTES_MAX, random),
+        _ => echo_v4(talk, SEGMENT_BYTES_MAX, random),
     }
 }
 
@@ -204,6 +207,16 @@ fn middle(index: u32, depth: u8) -> Ip {
 /// One of a few pairs that every tenant has.
 fn tenant_hosts(is_v6: bool, random: &mut Random) -> Ip {
     inner_hosts(is_v6, random.between(1, 4) as u32)
+}
+
+/// A client of Teredo and a host of the IPv6 Internet. The address of the client has the IPv4 address of its server, no
+/// flags, and its own port and address as the server saw them, inverted (RFC 4380, section 4).
+fn teredo_hosts(index: u32) -> Ip {
+    let server = u128::from(u32::from(Ipv4Addr::new(203, 0, 113, 1)));
+    let client = u128::from(!(u32::from(Ipv4Addr::new(10, 0, 0, 0)) | index));
+    let port = u128::from(!40_000_u16);
+    let address = 0x2001_0000_u128 << 96 | server << 64 | port << 32 | client;
+    Ip::V6(Ipv6::between(address, Ipv6Addr::new(0x2001, 0xdb8, 3, 0, 0, 0, 0, 1)))
 }
 
 fn inner_hosts(is_v6: bool, number: u32) -> Ip {
