@@ -6,7 +6,6 @@
 use libfuzzer_sys::fuzz_target;
 use sensor_ebpf::hash::HashKey;
 use sensor_user::{
-    clock::Moment,
     packet,
     source::{Frame, LinkType},
 };
@@ -15,7 +14,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&[a, b, c, d], bytes)) = input.split_first_chunk::<4>() else { return };
     let wire_bytes = bytes.len() as u32 + u32::from(u16::from_le_bytes([c, d]));
     let link = LinkType(u16::from_le_bytes([a, b]));
-    let frame = Frame { bytes, wire_bytes, time: Moment(0), link, hash: None };
+    let frame = Frame { bytes, wire_bytes, link, ..Frame::EMPTY };
     packet::mac_addresses(&frame);
     let Ok(packet) = packet::decode(&frame) else { return };
     assert!(packet.payload.start <= packet.payload.end);

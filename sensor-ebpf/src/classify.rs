@@ -1,28 +1,29 @@
-//! From bytes to a class and a flow hash: Ethernet, VLAN tags, IP, extension headers, ports.
+//! From bytes to a class and a flow hash: IP, extension headers, fragments, ports.
 
-use crate::packet::Packet;
-use sensor_ebpf::{Class, EXTENSION_HEADERS_MAX, VLAN_TAGS_MAX, hash, hash::HashKey};
+use crate::{
+    fragments::{FragmentKey, Upper},
+    link::{self, Network, Place},
+    packet::Packet,
+    tunnel::is_tunnel,
+};
+use sensor_ebpf::{
+    Class, EXTENSION_HEADERS_MAX, Settings, hash,
+    ip_protocol::{ICMP, ICMPV6, SCTP, TCP, UDP},
+    settings_flags,
+};
 
-const ETHERNET_BYTES: usize = 14;
-const VLAN_TAG_BYTES: usize = 4;
+const IPV4_BYTES: usize = 20;
 const IPV6_BYTES: usize = 40;
-/// Source and destination port.
-const PORTS_BYTES: usize = 4;
-
-const IPV4: u16 = 0x0800;
-const ARP: u16 = 0x0806;
-const IPV6: u16 = 0x86dd;
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
-const SCTP: u8 = 132;
+/// IPv4 flags and fragment offset: more fragments follow.
+const MORE_FRAGMENTS: u16 = 0x2000;
+const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// What the rest of the program needs to know of a frame.
 pub struct Packed {
     pub class: Class,
-    /// Zero if it was not asked for.
+    /// As [`sensor_ebpf::Stamp::guess`].
+    pub guess: u16,
+    /// What to steer and sample by; zero where nobody needs it.
     pub hash: u64,
     pub addresses: Addresses,
     pub protocol: u8,
@@ -43,6 +44,7 @@ impl Packed {
     const fn without_addresses(class: Class) -> Packed {
         Packed {
             class,
+            guess: 0,
             hash: 0,
             addresses: Addresses::None,
             protocol: 0,
@@ -52,17 +54,14 @@ impl Packed {
     }
 }
 
-/// Without a key, nothing is hashed.
 #[inline(always)]
-pub fn classify(packet: &Packet, key: Option<HashKey>) -> Packed {
-    let Some((ethertype, network)) = link(packet) else {
-        return Packed::without_addresses(Class::Unparsed);
-    };
-    let parsed = match ethertype {
-        IPV4 => ipv4(packet, network, key),
-        IPV6 => ipv6(packet, network, key),
-        ARP => return Packed::without_addresses(Class::Arp),
-        _ => return Packed::without_addresses(Class::OtherLink),
+pub fn classify(packet: &Packet, settings: &Settings) -> Packed {
+    let parsed = match link::network(packet) {
+        Some(Network::V4(place)) => ipv4(packet, &place, settings),
+        Some(Network::V6(place)) => ipv6(packet, &place, settings),
+        Some(Network::Arp) => return Packed::without_addresses(Class::Arp),
+        Some(Network::Other) => return Packed::without_addresses(Class::OtherLink),
+        None => None,
     };
     match parsed {
         Some(parsed) => parsed,
@@ -70,75 +69,64 @@ pub fn classify(packet: &Packet, key: Option<HashKey>) -> Packed {
     }
 }
 
-/// EtherType behind the tags and the offset of what follows.
 #[inline(always)]
-fn link(packet: &Packet) -> Option<(u16, usize)> {
-    let mut ethertype = packet.read::<u16>(ETHERNET_BYTES - 2)?;
-    let mut offset = ETHERNET_BYTES;
-    for _ in 0..VLAN_TAGS_MAX {
-        if !is_vlan(ethertype) {
-            break;
-        }
-        ethertype = packet.read::<u16>(offset + 2)?;
-        offset += VLAN_TAG_BYTES;
-    }
-    Some((ethertype, offset))
-}
-
-/// 802.1Q, 802.1ad, and the value that was used for QinQ before 802.1ad.
-#[inline(always)]
-fn is_vlan(ethertype: u16) -> bool {
-    matches!(ethertype, 0x8100 | 0x88a8 | 0x9100)
-}
-
-#[inline(always)]
-fn ipv4(packet: &Packet, at: usize, key: Option<HashKey>) -> Option<Packed> {
-    let first = packet.read::<u8>(at)?;
-    let header_bytes = usize::from(first & 0x0f) * 4;
-    if first >> 4 != 4 || header_bytes < 20 {
+fn ipv4(packet: &Packet, place: &Place, settings: &Settings) -> Option<Packed> {
+    let at = place.offset;
+    let header = packet.header::<IPV4_BYTES>(at)?;
+    // Version, header length, TOS, total length; identification, flags, fragment offset.
+    let first = header.read::<u64, 0>();
+    let header_bytes = (first >> 56 & 0x0f) as usize * 4;
+    if first >> 60 != 4 || header_bytes < IPV4_BYTES {
         return None;
     }
-    let protocol = packet.read::<u8>(at + 9)?;
-    let fragment = packet.read::<u16>(at + 6)?;
-    let source = packet.read::<u32>(at + 12)?;
-    let destination = packet.read::<u32>(at + 16)?;
-    // The first fragment has ports, later ones (offset above zero) have not.
-    let is_later_fragment = fragment & 0x1fff != 0;
-    let total_length = usize::from(packet.read::<u16>(at + 2)?);
-    let ports = if is_later_fragment {
-        Some((0, 0))
+    // TTL, protocol, checksum; source.
+    let second = header.read::<u64, 8>();
+    let protocol = (second >> 48) as u8;
+    let source = second as u32;
+    let destination = header.read::<u32, 16>();
+    let total_length = usize::from((first >> 32) as u16);
+    let fragment = first as u16;
+    // Zero is left to the card by segmentation offload.
+    let end = if total_length == 0 { usize::MAX } else { at + total_length };
+    let is_fragment = fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0;
+    let ports = if is_fragment {
+        let key = FragmentKey::v4(source, destination, (first >> 16) as u16, protocol);
+        if fragment & FRAGMENT_OFFSET == 0 {
+            let ports = ports(packet, at + header_bytes, end, protocol)?;
+            first_fragment(&key, Upper { protocol, ports }, settings);
+            ports
+        } else {
+            later_fragment(&key, Upper { protocol, ports: 0 }, settings).ports
+        }
     } else {
-        // Zero is left to the card by segmentation offload.
-        let end = if total_length == 0 { usize::MAX } else { at + total_length };
-        ports(packet, at + header_bytes, end, protocol)
+        ports(packet, at + header_bytes, end, protocol)?
     };
-    let (source_port, destination_port) = ports?;
     let class = match protocol {
-        _ if fragment & 0x3fff != 0 => Class::Ipv4Fragment,
+        _ if is_fragment => Class::Ipv4Fragment,
         TCP => Class::Ipv4Tcp,
         UDP => Class::Ipv4Udp,
         ICMP => Class::Ipv4Icmp,
         _ => Class::Ipv4Other,
     };
-    let hash = match key {
-        Some(key) => hash::flow_v4(key, (source, source_port), (destination, destination_port), protocol),
-        None => 0,
-    };
     let addresses = Addresses::V4 { source, destination };
-    Some(Packed { class, hash, addresses, protocol, source_port, destination_port })
+    let packed = packed(class, addresses, Upper { protocol, ports }, settings);
+    Some(Packed { guess: place.guess, ..packed })
 }
 
 #[inline(always)]
-fn ipv6(packet: &Packet, at: usize, key: Option<HashKey>) -> Option<Packed> {
-    if packet.read::<u8>(at)? >> 4 != 6 {
+fn ipv6(packet: &Packet, place: &Place, settings: &Settings) -> Option<Packed> {
+    let at = place.offset;
+    let header = packet.header::<IPV6_BYTES>(at)?;
+    // Version, traffic class, flow label; payload length, next header, hop limit.
+    let first = header.read::<u64, 0>();
+    if first >> 60 != 6 {
         return None;
     }
-    let source = (packet.read::<u64>(at + 8)?, packet.read::<u64>(at + 16)?);
-    let destination = (packet.read::<u64>(at + 24)?, packet.read::<u64>(at + 32)?);
-    let mut protocol = packet.read::<u8>(at + 6)?;
+    let source = (header.read::<u64, 8>(), header.read::<u64, 16>());
+    let destination = (header.read::<u64, 24>(), header.read::<u64, 32>());
+    let mut protocol = (first >> 8) as u8;
     let mut offset = at + IPV6_BYTES;
-    let mut is_fragment = false;
-    let mut is_later_fragment = false;
+    let mut fragment = None;
     for _ in 0..EXTENSION_HEADERS_MAX {
         match protocol {
             // Hop-by-hop, routing, destination options, mobility, HIP, Shim6: length in 8-byte units, not counting the
@@ -149,60 +137,125 @@ fn ipv6(packet: &Packet, at: usize, key: Option<HashKey>) -> Option<Packed> {
                 offset += (usize::from(next_and_length & 0xff) + 1) * 8;
             }
             44 => {
-                let header = packet.read::<u32>(offset)?;
-                protocol = (header >> 24) as u8;
-                let fragment = header as u16;
+                // Next header, reserved, offset with flags, identification.
+                let header = packet.read::<u64>(offset)?;
+                protocol = (header >> 56) as u8;
                 offset += 8;
-                is_fragment = true;
-                if fragment & 0xfff8 != 0 {
-                    is_later_fragment = true;
+                fragment = Some(header);
+                if is_later_fragment(header) {
                     break;
                 }
             }
             _ => break,
         }
     }
-    if !is_later_fragment && matches!(protocol, 0 | 43 | 44 | 60 | 135 | 139 | 140) {
-        return None;
-    }
-    let payload_length = usize::from(packet.read::<u16>(at + 4)?);
-    let ports = if is_later_fragment {
-        Some((0, 0))
-    } else {
-        let end = if payload_length == 0 { usize::MAX } else { at + IPV6_BYTES + payload_length };
-        ports(packet, offset, end, protocol)
+    let payload_length = usize::from((first >> 16) as u16);
+    let end = if payload_length == 0 { usize::MAX } else { at + IPV6_BYTES + payload_length };
+    let upper = match fragment {
+        Some(header) if is_later_fragment(header) => {
+            let key = FragmentKey::v6(source, destination, header as u32);
+            later_fragment(&key, Upper { protocol, ports: 0 }, settings)
+        }
+        _ => {
+            if matches!(protocol, 0 | 43 | 44 | 60 | 135 | 139 | 140) {
+                return None;
+            }
+            let upper = Upper { protocol, ports: ports(packet, offset, end, protocol)? };
+            if let Some(header) = fragment {
+                first_fragment(&FragmentKey::v6(source, destination, header as u32), upper, settings);
+            }
+            upper
+        }
     };
-    let (source_port, destination_port) = ports?;
-    let class = match protocol {
-        _ if is_fragment => Class::Ipv6Fragment,
+    let class = match upper.protocol {
+        _ if fragment.is_some() => Class::Ipv6Fragment,
         TCP => Class::Ipv6Tcp,
         UDP => Class::Ipv6Udp,
         ICMPV6 => Class::Ipv6Icmp,
         _ => Class::Ipv6Other,
     };
-    let hash = match key {
-        Some(key) => hash::flow_v6(
+    let packed = packed(class, Addresses::V6 { source, destination }, upper, settings);
+    Some(Packed { guess: place.guess, ..packed })
+}
+
+/// Whether the offset in an IPv6 fragment header is above zero.
+#[inline(always)]
+fn is_later_fragment(header: u64) -> bool {
+    header >> 32 & 0xfff8 != 0
+}
+
+#[inline(always)]
+fn first_fragment(key: &FragmentKey, upper: Upper, settings: &Settings) {
+    if needs_ports(settings) {
+        key.remember(upper);
+    }
+}
+
+#[inline(always)]
+fn later_fragment(key: &FragmentKey, own: Upper, settings: &Settings) -> Upper {
+    if !needs_ports(settings) {
+        return own;
+    }
+    match key.recall() {
+        Some(upper) => upper,
+        None => own,
+    }
+}
+
+/// Where nothing is filtered, sampled or steered, fragments need not be told apart.
+#[inline(always)]
+fn needs_ports(settings: &Settings) -> bool {
+    settings.is_hashed() || settings.flags & settings_flags::FILTER != 0
+}
+
+/// Hashes what was found, as a flow or as a tunnel.
+#[inline(always)]
+fn packed(class: Class, addresses: Addresses, upper: Upper, settings: &Settings) -> Packed {
+    let Upper { protocol, ports } = upper;
+    let (source_port, destination_port) = ((ports >> 16) as u16, ports as u16);
+    let mut packed = Packed { class, guess: 0, hash: 0, addresses, protocol, source_port, destination_port };
+    let mut hashed = (source_port, destination_port, protocol);
+    // TCP first: it pays nothing for the question.
+    if protocol != TCP && is_tunnel(settings, protocol, source_port, destination_port) {
+        packed.class = Class::Tunnel;
+        hashed = (0, 0, 0);
+    }
+    if settings.is_hashed() {
+        packed.hash = flow_hash(&packed.addresses, hashed, settings);
+    }
+    packed
+}
+
+#[inline(always)]
+fn flow_hash(
+    addresses: &Addresses,
+    (source_port, destination_port, protocol): (u16, u16, u8),
+    settings: &Settings,
+) -> u64 {
+    let key = settings.hash_key;
+    match *addresses {
+        Addresses::None => 0,
+        Addresses::V4 { source, destination } => {
+            hash::flow_v4(key, (source, source_port), (destination, destination_port), protocol)
+        }
+        Addresses::V6 { source, destination } => hash::flow_v6(
             key,
             (source.0, source.1, source_port),
             (destination.0, destination.1, destination_port),
             protocol,
         ),
-        None => 0,
-    };
-    let addresses = Addresses::V6 { source, destination };
-    Some(Packed { class, hash, addresses, protocol, source_port, destination_port })
+    }
 }
 
-/// Source and destination port; zeros for protocols without, `None` when the packet ends before them (what follows
-/// is padding) or the frame does.
+/// Source and destination port as they stand on the wire; zeros for protocols without, `None` when the packet ends
+/// before them (what follows is padding) or the frame does.
 #[inline(always)]
-fn ports(packet: &Packet, at: usize, end: usize, protocol: u8) -> Option<(u16, u16)> {
+fn ports(packet: &Packet, at: usize, end: usize, protocol: u8) -> Option<u32> {
     if !matches!(protocol, TCP | UDP | SCTP) {
-        return Some((0, 0));
+        return Some(0);
     }
-    if at + PORTS_BYTES > end {
+    if at + size_of::<u32>() > end {
         return None;
     }
-    let ports = packet.read::<u32>(at)?;
-    Some(((ports >> 16) as u16, ports as u16))
+    packet.read::<u32>(at)
 }

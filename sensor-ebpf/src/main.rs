@@ -6,15 +6,20 @@
 
 mod classify;
 mod filter;
+mod fragments;
+mod link;
 mod maps;
 mod packet;
 mod steer;
+mod tunnel;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
-use classify::classify;
+use classify::{Packed, classify};
 use maps::{COUNTERS, SETTINGS};
 use packet::Packet;
-use sensor_ebpf::{Class, STAMP_MAGIC, Settings, Stamp, Verdict, counter_index, hash, settings_flags};
+use sensor_ebpf::{
+    Class, STAMP_MAGIC, Screening, Settings, Stamp, Verdict, counter_index, hash, settings_flags,
+};
 
 #[xdp]
 pub fn sensor(context: XdpContext) -> u32 {
@@ -44,26 +49,32 @@ fn run(context: &XdpContext, bytes: u64) -> u32 {
 
 #[inline(always)]
 fn decide(context: &XdpContext, settings: &Settings) -> (Verdict, Class) {
-    let is_hashed = settings.is_hashed();
-    let packed = classify(&Packet::new(context), is_hashed.then_some(settings.hash_key));
-    if settings.flags & settings_flags::FILTER != 0 && !filter::passes(&packed, settings.flags) {
+    let packed = classify(&Packet::new(context), settings);
+    let has_filter = settings.flags & settings_flags::FILTER != 0;
+    if has_filter && !filter::passes(&packed, settings.flags) {
         return (Verdict::Filtered, packed.class);
     }
-    if !is_hashed {
-        return (steer::steer(packet::queue_of(context), 0, settings), packed.class);
+    let screening = Class::screening(packed.class as u16);
+    if settings.is_hashed() {
+        if screening == Screening::Full && !hash::is_sampled(packed.hash, settings.sample_rate) {
+            return (Verdict::SampledOut, packed.class);
+        }
+        stamp(context, &packed, settings);
+    } else if has_filter && screening == Screening::None {
+        // One that the filter could not judge: without a stamp, userspace would take it for one that passed.
+        stamp(context, &packed, settings);
     }
-    if Class::is_hashed(packed.class as u32) && !hash::is_sampled(packed.hash, settings.sample_rate) {
-        return (Verdict::SampledOut, packed.class);
-    }
+    (steer::steer(packet::queue_of(context), packed.hash, settings), packed.class)
+}
+
+#[inline(always)]
+fn stamp(context: &XdpContext, packed: &Packed, settings: &Settings) {
     let time_ns = match settings.flags & settings_flags::STAMP_TIME {
         0 => 0,
         _ => packet::kernel_time_ns(),
     };
-    packet::stamp(
-        context,
-        Stamp { hash: packed.hash, time_ns, class: packed.class as u32, magic: STAMP_MAGIC },
-    );
-    (steer::steer(packet::queue_of(context), packed.hash, settings), packed.class)
+    let Packed { class, guess, hash, .. } = *packed;
+    packet::stamp(context, Stamp { hash, time_ns, class: class as u16, guess, magic: STAMP_MAGIC });
 }
 
 #[panic_handler]

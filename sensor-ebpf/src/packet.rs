@@ -37,15 +37,50 @@ impl Packet {
             return None;
         }
         // SAFETY: `at + size_of::<T>() <= end` was checked on the line above.
-        Some(unsafe { T::load(at) })
+        Some(unsafe { T::load::<0>(at) })
+    }
+
+    /// `BYTES` bytes at `offset` to be read from without further checks, or `None` past the end of the linear part.
+    #[inline(always)]
+    pub fn header<const BYTES: usize>(&self, offset: usize) -> Option<Header<BYTES>> {
+        let mut at = self.start;
+        // SAFETY: adds two registers. To the verifier, a sum that is computed anew is not the one whose bounds were
+        // checked, and the compiler computes none anew that it does not know as a sum.
+        unsafe {
+            core::arch::asm!(
+                "{at} += {offset}",
+                at = inout(reg) at,
+                offset = in(reg) offset,
+                options(pure, nomem, nostack),
+            );
+        }
+        if at + BYTES > self.end {
+            return None;
+        }
+        Some(Header { at })
+    }
+}
+
+/// Bytes of a packet that are known to be there.
+pub struct Header<const BYTES: usize> {
+    at: usize,
+}
+
+impl<const BYTES: usize> Header<BYTES> {
+    /// The big-endian integer at an offset.
+    #[inline(always)]
+    pub fn read<T: Wire, const OFFSET: usize>(&self) -> T {
+        const { assert!(OFFSET + size_of::<T>() <= BYTES) };
+        // SAFETY: `at + BYTES <= end` was checked when the header was made, and the line above checks the rest.
+        unsafe { T::load::<OFFSET>(self.at) }
     }
 }
 
 /// Integers in network byte order.
 pub trait Wire: Sized {
     /// # Safety
-    /// `at` points to as many bytes of packet memory.
-    unsafe fn load(at: usize) -> Self;
+    /// `at + OFFSET` points to as many bytes of packet memory.
+    unsafe fn load<const OFFSET: usize>(at: usize) -> Self;
 }
 
 /// Loads by one instruction each. The instruction set takes any alignment in packet memory, but the compiler,
@@ -54,11 +89,17 @@ macro_rules! wire {
     ($type:ty, $load:literal) => {
         impl Wire for $type {
             #[inline(always)]
-            unsafe fn load(at: usize) -> $type {
+            unsafe fn load<const OFFSET: usize>(at: usize) -> $type {
                 let value: u64;
                 // SAFETY: reads the bytes that the caller vouches for and nothing else.
                 unsafe {
-                    core::arch::asm!($load, value = out(reg) value, at = in(reg) at, options(readonly, nostack));
+                    core::arch::asm!(
+                        $load,
+                        value = out(reg) value,
+                        at = in(reg) at,
+                        offset = const OFFSET,
+                        options(readonly, nostack),
+                    );
                 }
                 <$type>::from_be(value as $type)
             }
@@ -66,10 +107,40 @@ macro_rules! wire {
     };
 }
 
-wire!(u8, "{value} = *(u8 *)({at} + 0)");
-wire!(u16, "{value} = *(u16 *)({at} + 0)");
-wire!(u32, "{value} = *(u32 *)({at} + 0)");
-wire!(u64, "{value} = *(u64 *)({at} + 0)");
+wire!(u8, "{value} = *(u8 *)({at} + {offset})");
+wire!(u16, "{value} = *(u16 *)({at} + {offset})");
+wire!(u32, "{value} = *(u32 *)({at} + {offset})");
+wire!(u64, "{value} = *(u64 *)({at} + {offset})");
+
+/// The same offset, of which the verifier knows no more than that it is below 128. It then proves what follows once,
+/// and not again for every stack of headers in front of it. `any` is a number read from the packet.
+#[inline(always)]
+pub fn forget(offset: usize, any: u64) -> usize {
+    let mut offset = offset as u64;
+    // SAFETY: computes with registers only. The difference of a register and its copy is zero, but the verifier, which
+    // tracks ranges, does not know.
+    unsafe {
+        core::arch::asm!(
+            "{zero} = {any}",
+            "{zero} -= {any}",
+            "{offset} += {zero}",
+            "{offset} &= 127",
+            any = in(reg) any,
+            zero = out(reg) _,
+            offset = inout(reg) offset,
+            options(pure, nomem, nostack),
+        );
+    }
+    offset as usize
+}
+
+/// The value that a map lookup points at.
+#[inline(always)]
+pub fn value_of(entry: *const u64) -> u64 {
+    // SAFETY: the pointer came from a lookup in a map, whose entries stay mapped while the program runs; a value of
+    // eight aligned bytes is read and replaced in one piece.
+    unsafe { *entry }
+}
 
 /// Length of the whole frame, all its buffers together.
 #[inline(always)]

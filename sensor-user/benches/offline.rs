@@ -16,7 +16,7 @@ use sensor_user::{
     clock::Moment,
     flow::{Amount, FlowTable, Observation, TableConfig},
     packet::{self, Packet},
-    source::{BURST_FRAMES_MAX, Frame, LinkType},
+    source::{BURST_FRAMES_MAX, Frame},
 };
 use serde::Serialize;
 use std::{collections::HashMap, hint::black_box, net::IpAddr, process::Command, time::Duration};
@@ -453,7 +453,7 @@ impl Capture {
     #[inline(always)]
     fn frame(&self, Descriptor { offset, length }: Descriptor, time: Moment) -> Frame<'_> {
         let bytes = &self.buffer[offset as usize..offset as usize + length as usize];
-        Frame { bytes, wire_bytes: length, time, link: LinkType::ETHERNET, hash: None }
+        Frame { bytes, wire_bytes: length, time, ..Frame::EMPTY }
     }
 }
 

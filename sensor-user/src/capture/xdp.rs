@@ -57,7 +57,7 @@ impl Capture for XdpCapture {
             sockets_per_queue,
             sample_rate: capture.sample_rate,
             flags: if capture.time == TimeSource::Kernel { settings_flags::STAMP_TIME } else { 0 },
-            reserved: 0,
+            ..Settings::default()
         };
         let mut program = Program::attach(&ProgramRequest {
             interface: interface.name(),
@@ -65,6 +65,7 @@ impl Capture for XdpCapture {
             multi_buffer: jumbo_bytes.is_some(),
             settings,
             filter,
+            tunnels: None,
         })?;
         let xsk_config = xsk_config(capture, jumbo_bytes);
         let mut ports: Vec<Vec<xsk::Port>> = (0..capture.workers).map(|_| Vec::new()).collect();

@@ -2,7 +2,6 @@
 
 use super::{Anomaly, Fragment, NotFlow, Packet, Side, decode, mac_addresses};
 use crate::{
-    clock::Moment,
     flow::FlowKey,
     source::{Frame, LinkType},
 };
@@ -38,7 +37,7 @@ const LINKS: [LinkType; 10] = [
 const HEADER_BYTES: usize = 14;
 
 fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {
-    Frame { bytes, wire_bytes: bytes.len() as u32, time: Moment(0), link, hash: None }
+    Frame { bytes, wire_bytes: bytes.len() as u32, link, ..Frame::EMPTY }
 }
 
 fn ethernet(bytes: &[u8]) -> Frame<'_> {

@@ -8,6 +8,7 @@ pub mod pcap;
 pub mod xsk;
 
 use crate::clock::Moment;
+use sensor_ebpf::Screening;
 use std::time::Duration;
 
 /// Frames lent at once. Above 64 the kernel's own burst (NAPI budget) is the limit and nothing is gained.
@@ -25,11 +26,22 @@ pub struct Frame<'a> {
     pub link: LinkType,
     /// The symmetric flow hash, where the kernel already computed it with the sensor's own key.
     pub hash: Option<u64>,
+    /// What the kernel program did about filter and sample. The rest is for the worker to do.
+    ///
+    /// A frame that the program did not stamp is taken for one that it screened in full. That holds wherever the
+    /// driver has room for stamps; where it has none, frames that the program cannot parse pass unfiltered.
+    pub screening: Screening,
 }
 
 impl Frame<'_> {
-    pub const EMPTY: Frame<'static> =
-        Frame { bytes: &[], wire_bytes: 0, time: Moment(0), link: LinkType::ETHERNET, hash: None };
+    pub const EMPTY: Frame<'static> = Frame {
+        bytes: &[],
+        wire_bytes: 0,
+        time: Moment(0),
+        link: LinkType::ETHERNET,
+        hash: None,
+        screening: Screening::None,
+    };
 }
 
 /// Link-layer header type, numbered as in capture files (the tcpdump group's LINKTYPE_ registry).

@@ -9,7 +9,7 @@
 //! ```
 
 use crate::clock::Moment;
-use crate::source::{BURST_FRAMES_MAX, Frame, LinkType};
+use crate::source::{BURST_FRAMES_MAX, Frame};
 
 /// How far a block is read.
 #[derive(Debug)]
@@ -56,8 +56,7 @@ pub(super) fn walk<'a>(
             bytes: block.get(place.start..place.start + place.captured)?,
             wire_bytes: place.wire_bytes,
             time: place.time,
-            link: LinkType::ETHERNET,
-            hash: None,
+            ..Frame::EMPTY
         };
     }
     Some(count)

@@ -19,7 +19,7 @@ use super::{BURST_FRAMES_MAX, Frame, LinkType, Received, RingLevels, Source, Sou
 use crate::clock::{Clock, Moment};
 use crossbeam_queue::ArrayQueue;
 use ring::{Consumer, Descriptor, Producer};
-use sensor_ebpf::Class;
+use sensor_ebpf::{Screening, Stamp};
 use socket::{BindOptions, OwningSocket};
 use std::{io, sync::Arc, time::Duration};
 use umem::{FrameOffset, Umem};
@@ -212,14 +212,17 @@ impl Port {
                 whole
             };
             used += descriptors;
-            let stamp = stamp.unwrap_or_default();
             frames[count] = Frame {
                 bytes,
                 wire_bytes,
-                time: if stamp.time_ns == 0 { now } else { clock.from_kernel(stamp.time_ns) },
+                time: now,
                 link: LinkType::ETHERNET,
-                hash: (stamp.magic != 0 && Class::is_hashed(stamp.class)).then_some(stamp.hash),
+                hash: None,
+                screening: Screening::Full,
             };
+            if let Some(stamp) = stamp {
+                read_stamp(&stamp, clock, &mut frames[count]);
+            }
             count += 1;
         }
         if count == 0 {
@@ -303,6 +306,16 @@ impl Port {
             Recycling::Lender { .. } => 0,
         }
     }
+}
+
+/// What the program says of a frame.
+#[inline(always)]
+fn read_stamp(stamp: &Stamp, clock: Clock, frame: &mut Frame<'_>) {
+    if stamp.time_ns != 0 {
+        frame.time = clock.from_kernel(stamp.time_ns);
+    }
+    frame.hash = stamp.is_hashed().then_some(stamp.hash);
+    frame.screening = stamp.screening();
 }
 
 impl Recycling {
