@@ -31,6 +31,8 @@ pub struct Options {
 enum Group {
     /// Frames of a capture file to flows, by stage.
     Offline,
+    /// The XDP program, by what is in a frame.
+    Program,
     /// Flow records to kflow messages.
     Encode,
     /// Capture files to flows, beside other sensors on the same CPU.
@@ -60,6 +62,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     for group in groups {
         figures.extend(match group {
             Group::Offline => cargo_bench("sensor-user", "offline")?,
+            Group::Program => cargo_bench("sensor-user", "program")?,
             Group::Encode => cargo_bench("kflow", "encode")?,
             Group::Peers => peers::measure()?,
             Group::Capture => capture::measure()?,
