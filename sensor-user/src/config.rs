@@ -523,19 +523,26 @@ impl Config {
 impl TunnelsConfig {
     /// The ports by what they hint at.
     pub fn ports(&self) -> Result<TunnelPorts, TooManyPorts> {
-        let kinds = [
-            (&self.vxlan_ports, UdpTunnel::Vxlan),
-            (&self.vxlan_gpe_ports, UdpTunnel::VxlanGpe),
-            (&self.geneve_ports, UdpTunnel::Geneve),
-            (&self.gtp_u_ports, UdpTunnel::GtpU),
-            (&self.teredo_ports, UdpTunnel::Teredo),
-            (&self.gre_ports, UdpTunnel::Gre),
-            (&self.mpls_ports, UdpTunnel::Mpls),
-            (&self.l2tp_ports, UdpTunnel::L2tp),
-        ];
-        TunnelPorts::new(
-            kinds.into_iter().flat_map(|(ports, tunnel)| ports.iter().map(move |port| (*port, tunnel))),
-        )
+        let kinds = self.kinds().into_iter();
+        TunnelPorts::new(kinds.flat_map(|(tunnel, ports)| ports.iter().map(move |port| (*port, tunnel))))
+    }
+
+    /// The ports alone.
+    pub fn all_ports(&self) -> impl Iterator<Item = u16> + '_ {
+        self.kinds().into_iter().flat_map(|(_, ports)| ports.iter().copied())
+    }
+
+    fn kinds(&self) -> [(UdpTunnel, &[u16]); 8] {
+        [
+            (UdpTunnel::Vxlan, &self.vxlan_ports),
+            (UdpTunnel::VxlanGpe, &self.vxlan_gpe_ports),
+            (UdpTunnel::Geneve, &self.geneve_ports),
+            (UdpTunnel::GtpU, &self.gtp_u_ports),
+            (UdpTunnel::Teredo, &self.teredo_ports),
+            (UdpTunnel::Gre, &self.gre_ports),
+            (UdpTunnel::Mpls, &self.mpls_ports),
+            (UdpTunnel::L2tp, &self.l2tp_ports),
+        ]
     }
 }
 

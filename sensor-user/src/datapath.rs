@@ -42,7 +42,7 @@ pub struct Tunnels {
 pub struct DatapathParts {
     pub table: TableConfig,
     pub hash_key: HashKey,
-    /// `None` where the kernel program filters and samples.
+    /// `None` if every packet passes.
     pub filter: Option<PacketFilter>,
     pub reassembly: ReassemblyConfig,
     pub tunnels: Tunnels,
@@ -177,13 +177,13 @@ impl Datapath {
         // Which flow a fragment belongs to is not known yet.
         let is_judged = packet.fragment != Fragment::Whole;
         if !is_judged && let Some(filter) = &self.flows.filter {
-            filter.check(packet)?;
+            filter.check(packet, frame.screening)?;
         }
         if self.tunnels.count != TunnelCount::Outer && packet::may_carry(packet, &self.tunnels.ports) {
             return self.prepare_inner(place, frame);
         }
         if !is_judged && let Some(filter) = &self.flows.filter {
-            filter.check_sample(*hash)?;
+            filter.check_sample(*hash, frame.screening)?;
         }
         self.flows.table.prefetch_index(*hash);
         Ok(1)
@@ -204,7 +204,9 @@ impl Datapath {
             inner.is_beside = tunnels.count == TunnelCount::Both;
         }
         let is_sampled = |prepared: &Prepared| match &flows.filter {
-            Some(filter) if prepared.packet.fragment == Fragment::Whole => filter.check_sample(prepared.hash),
+            Some(filter) if prepared.packet.fragment == Fragment::Whole => {
+                filter.check_sample(prepared.hash, frame.screening)
+            }
             _ => Ok(()),
         };
         if found.is_ok() && tunnels.count == TunnelCount::Inner {
@@ -322,7 +324,10 @@ impl Flows {
     /// Accounts for packets whose flow was told late, and counts them to it if the filter wants it.
     fn count(&mut self, packet: &Packet, frame: &Frame<'_>, amount: Amount, is_beside: bool) {
         let hash = packet.key.hash(self.hash_key);
-        let judge = |filter: &PacketFilter| filter.check(packet).and_then(|()| filter.check_sample(hash));
+        let judge = |filter: &PacketFilter| {
+            filter.check(packet, frame.screening)?;
+            filter.check_sample(hash, frame.screening)
+        };
         match self.filter.as_ref().map_or(Ok(()), judge) {
             Ok(()) if is_beside => self.cells.packets_beside.add(amount.packets),
             Ok(()) => self.cells.flow_packets.add(amount.packets),
@@ -357,7 +362,7 @@ impl Flows {
             0..6 => destination.0[at],
             _ => source.0[at - 6],
         });
-        let frame = Frame { bytes: &link_header, time: last, ..Frame::EMPTY };
+        let frame = Frame { bytes: &link_header, time: last, screening: waiting.screening, ..Frame::EMPTY };
         // Where both are counted, a packet in a tunnel is beside its frame.
         let is_beside = self.counts_both && waiting.tunnel.kind != TunnelKind::None;
         self.count(&packet, &frame, amount, is_beside);

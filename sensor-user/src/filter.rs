@@ -1,11 +1,11 @@
-//! The filter and the sample for sources that the kernel program does not filter for. The same rules as there.
+//! The filter and the sample for what the kernel program did not screen. The same rules as there.
 
 use crate::{
     config::{FilterConfig, Prefix},
     packet::{NotFlow, Packet, Side},
 };
 use kflow::TunnelKind;
-use sensor_ebpf::hash;
+use sensor_ebpf::{Screening, hash};
 use std::net::IpAddr;
 
 /// What a worker checks each packet against.
@@ -27,19 +27,21 @@ impl PacketFilter {
         PacketFilter { config, sample_rate }
     }
 
-    /// Whether a packet is wanted. What is inside of a tunnel is wanted if the outermost packet is.
+    /// Whether a packet is wanted, if the kernel program has not decided. What is inside of a tunnel is wanted if the
+    /// outermost packet is.
     #[inline]
-    pub fn check(&self, packet: &Packet) -> Result<(), NotFlow> {
-        if self.config.is_empty() || packet.tunnel.kind != TunnelKind::None || self.passes(packet) {
+    pub fn check(&self, packet: &Packet, screening: Screening) -> Result<(), NotFlow> {
+        let is_decided = screening != Screening::None || packet.tunnel.kind != TunnelKind::None;
+        if is_decided || self.config.is_empty() || self.passes(packet) {
             return Ok(());
         }
         Err(NotFlow::Filtered)
     }
 
-    /// Whether the flow that a packet is counted to is in the sample.
+    /// Whether the flow that a packet is counted to is in the sample, if the kernel program has not decided.
     #[inline]
-    pub fn check_sample(&self, flow_hash: u64) -> Result<(), NotFlow> {
-        if hash::is_sampled(flow_hash, self.sample_rate) {
+    pub fn check_sample(&self, flow_hash: u64, screening: Screening) -> Result<(), NotFlow> {
+        if screening == Screening::Full || hash::is_sampled(flow_hash, self.sample_rate) {
             return Ok(());
         }
         Err(NotFlow::SampledOut)

@@ -414,9 +414,7 @@ impl Live<'_> {
     ) -> Result<()> {
         for (worker, source) in workers.iter().zip(sources) {
             // The filter first: no frame passes without it.
-            if lock(cell).current.as_ref().is_some_and(|capture| !capture.filters()) {
-                send(worker, Command::Filter(self.packet_filter()))?;
-            }
+            send(worker, Command::Filter(self.packet_filter()))?;
             send(worker, Command::Attach(source))?;
         }
         let mode = lock(cell).current.as_ref().map_or("none", |capture| capture.mode());
@@ -506,10 +504,8 @@ impl Live<'_> {
             }
             // Also for a capture that is opened later, should the interface be away.
             self.filter.replace(config.filter);
-            if cell.current.as_ref().is_some_and(|capture| !capture.filters()) {
-                for worker in workers {
-                    send(worker, Command::Filter(self.packet_filter()))?;
-                }
+            for worker in workers {
+                send(worker, Command::Filter(self.packet_filter()))?;
             }
             Ok(())
         });

@@ -49,7 +49,7 @@ pub enum Command<S> {
 pub struct WorkerParts {
     pub table: TableConfig,
     pub hash_key: HashKey,
-    /// `None` where the kernel program filters and samples.
+    /// `None` if every packet passes.
     pub filter: Option<PacketFilter>,
     pub reassembly: ReassemblyConfig,
     pub tunnels: Tunnels,

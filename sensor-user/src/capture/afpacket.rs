@@ -47,10 +47,6 @@ impl Capture for AfPacketCapture {
         "afpacket"
     }
 
-    fn filters(&self) -> bool {
-        false
-    }
-
     fn set_filter(&mut self, _filter: &FilterConfig) -> Result<()> {
         Ok(())
     }

@@ -32,9 +32,6 @@ pub trait Capture: Sized {
     /// How frames get from the driver to the worker, for logs and metrics.
     fn mode(&self) -> &'static str;
 
-    /// Whether frames are filtered and sampled before workers see them.
-    fn filters(&self) -> bool;
-
     /// Replaces the filter in the kernel, where there is one.
     fn set_filter(&mut self, filter: &FilterConfig) -> Result<()>;
 }

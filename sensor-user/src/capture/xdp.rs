@@ -2,9 +2,9 @@
 
 use super::{Capture, CaptureCounts, CaptureRequest};
 use crate::{
-    config::{CaptureConfig, FilterConfig, Steering, TimeSource},
+    config::{CaptureConfig, FilterConfig, Steering, TimeSource, TunnelCount},
     interface::Promiscuous,
-    program::{AttachMode, Program, ProgramRequest},
+    program::{AttachMode, Program, ProgramRequest, TunnelSteering},
     source::xsk::{
         self, CopyMode, HugePages, QueueAddress, SocketHandle, XskConfig, XskSource, XskStatistics,
     },
@@ -59,13 +59,15 @@ impl Capture for XdpCapture {
             flags: if capture.time == TimeSource::Kernel { settings_flags::STAMP_TIME } else { 0 },
             ..Settings::default()
         };
+        let tunnels = (config.tunnels.count != TunnelCount::Outer)
+            .then(|| TunnelSteering { ports: config.tunnels.all_ports().collect() });
         let mut program = Program::attach(&ProgramRequest {
             interface: interface.name(),
             mode: capture.mode,
             multi_buffer: jumbo_bytes.is_some(),
             settings,
             filter,
-            tunnels: None,
+            tunnels: tunnels.as_ref(),
         })?;
         let xsk_config = xsk_config(capture, jumbo_bytes);
         let mut ports: Vec<Vec<xsk::Port>> = (0..capture.workers).map(|_| Vec::new()).collect();
@@ -122,10 +124,6 @@ impl Capture for XdpCapture {
             (AttachMode::Native, CopyMode::Copy) => "native_copy",
             (AttachMode::Generic, _) => "generic",
         }
-    }
-
-    fn filters(&self) -> bool {
-        true
     }
 
     fn set_filter(&mut self, filter: &FilterConfig) -> Result<()> {

@@ -395,8 +395,7 @@ impl Side {
         let missing_end = if is_hole_over { self.hole_end } else { ack };
         events.counts.capture_gaps.add_one();
         events.capture_gap_bytes += u64::from(missing_end.wrapping_sub(self.contiguous));
-        // Duplicate ACKs may have been among what passed elsewhere.
-        self.duplicate_acks = FAST_RETRANSMIT_ACKS;
+        self.duplicate_acks = 0;
         if self.has(HOLE) && !is_hole_over {
             // The rest of the hole may still come.
             self.contiguous = ack;

@@ -7,6 +7,7 @@ use crate::{
     packet::{Encapsulation, LinkTags, Side, mac_addresses},
 };
 use kflow::MacAddress;
+use sensor_ebpf::Screening;
 
 /// Congestion experienced, of the two bits of explicit congestion notification (RFC 3168).
 const ECN_CE: u8 = 0b11;
@@ -22,10 +23,11 @@ pub struct Waiting {
     pub last: Moment,
     /// OR of the type of service or traffic class.
     pub tos: u8,
+    /// The smallest time to live or hop limit.
     pub ttl_min: u8,
-    pub ttl_max: u8,
     pub ecn_ce_packets: u32,
     /// Of the one that came first, like the rest below.
+    pub screening: Screening,
     pub link: LinkTags,
     /// Destination and source.
     pub mac_addresses: (MacAddress, MacAddress),
@@ -50,8 +52,8 @@ impl Waiting {
         last: Moment(0),
         tos: 0,
         ttl_min: u8::MAX,
-        ttl_max: 0,
         ecn_ce_packets: 0,
+        screening: Screening::None,
         link: LinkTags { vlan: 0, inner_vlan: 0, pppoe_session: 0, mpls_labels: 0, mpls_label: 0 },
         mac_addresses: (MacAddress([0; 6]), MacAddress([0; 6])),
         tunnel: Encapsulation { kind: kflow::TunnelKind::None, depth: 0, id: 0, outer_start: 0 },
@@ -60,6 +62,7 @@ impl Waiting {
     pub fn add(&mut self, piece: &Piece<'_>) {
         let Piece { frame, packet, .. } = piece;
         if self.packets == 0 {
+            self.screening = frame.screening;
             self.link = packet.link;
             self.mac_addresses = mac_addresses(frame);
             self.tunnel = Encapsulation { outer_start: 0, ..packet.tunnel };
@@ -71,7 +74,6 @@ impl Waiting {
         self.last = self.last.max(frame.time);
         self.tos |= packet.tos;
         self.ttl_min = self.ttl_min.min(packet.ttl);
-        self.ttl_max = self.ttl_max.max(packet.ttl);
         self.ecn_ce_packets += u32::from(packet.tos & ECN_CE == ECN_CE);
     }
 

@@ -63,7 +63,7 @@ impl Rig {
             wire_bytes: bytes.len() as u32,
             time: self.now,
             link: LinkType::ETHERNET,
-            hash: None,
+            ..Frame::EMPTY
         };
         let packet = packet::decode(&frame).expect("these frames carry IP");
         let piece = Piece::of(&frame, &packet).expect("these packets are fragments");
@@ -158,5 +158,5 @@ fn flow_of(packet: &ip::Packet) -> (FlowKey, Side) {
 }
 
 fn raw(bytes: &[u8]) -> Frame<'_> {
-    Frame { bytes, wire_bytes: bytes.len() as u32, time: Moment(0), link: LinkType::RAW, hash: None }
+    Frame { bytes, wire_bytes: bytes.len() as u32, link: LinkType::RAW, ..Frame::EMPTY }
 }
