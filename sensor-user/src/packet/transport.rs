@@ -6,7 +6,7 @@ use kflow::IcmpKind;
 pub const TCP_HEADER_BYTES: usize = 20;
 pub const UDP_HEADER_BYTES: usize = 8;
 const SCTP_HEADER_BYTES: usize = 12;
-const ICMP_HEADER_BYTES: usize = 8;
+pub const ICMP_HEADER_BYTES: usize = 8;
 
 /// What the flow needs of a transport header. Absent fields are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

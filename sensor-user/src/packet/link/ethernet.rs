@@ -39,6 +39,8 @@ const SEAMLESS_REDUNDANCY: u16 = 0x892f;
 /// 802.1BR E-Tag.
 const E_TAG: u16 = 0x893f;
 const SERVICE_HEADER: u16 = 0x894f;
+/// Arista's time stamps between addresses and payload.
+const ARISTA: u16 = 0xd28b;
 /// QinQ before 802.1ad, and another number for the same.
 const OLD_QINQ: [u16; 2] = [0x9100, 0x9200];
 /// 802.1CB redundancy tag.
@@ -91,6 +93,7 @@ pub fn ethertype(bytes: &[u8], at: usize, ethertype: u16) -> Step {
         SERVICE_HEADER => Ok((Layer::ServiceHeader, at)),
         LONG_LLC => Ok((Layer::Llc, at)),
         MACSEC => macsec(bytes, at),
+        ARISTA => arista(bytes, at),
         length if length < ETHERTYPE_MIN => Ok((Layer::Llc, at)),
         _ => Err(NotFlow::OtherEtherType),
     }
@@ -117,6 +120,22 @@ fn macsec(bytes: &[u8], at: usize) -> Step {
     // Control, short length and packet number, then the channel.
     let at = at + 6 + if control & HAS_CHANNEL != 0 { 8 } else { 0 };
     Ok((Layer::EtherType(be16(bytes, at)?), at + 2))
+}
+
+/// Kind and format, each two bytes, a time stamp as long as the format says, the next EtherType.
+fn arista(bytes: &[u8], at: usize) -> Step {
+    const TIME_STAMP: [u8; 2] = [0, 1];
+    let [kind @ .., _, format] = *header::<4>(bytes, at)?;
+    let time_bytes = match format >> 4 {
+        1 => 8,
+        2 => 6,
+        _ => return Err(NotFlow::OtherEtherType),
+    };
+    let at = at + 4 + time_bytes;
+    match kind {
+        TIME_STAMP => Ok((Layer::EtherType(be16(bytes, at)?), at + 2)),
+        _ => Err(NotFlow::OtherEtherType),
+    }
 }
 
 /// RFC 8300: four bytes, the last of which names what follows, then path and context, all counted in words.

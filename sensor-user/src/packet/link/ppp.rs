@@ -22,7 +22,7 @@ mod protocol {
 }
 
 pub fn ppp(bytes: &[u8], at: usize) -> Step {
-    let has_address = bytes.get(at..at + 2) == Some(&ADDRESS_AND_CONTROL);
+    let has_address = *header::<2>(bytes, at)? == ADDRESS_AND_CONTROL;
     let at = if has_address { at + 2 } else { at };
     let first = u8_at(bytes, at)?;
     // An odd first byte is the whole number: both ends agreed to leave out the zero.
