@@ -116,8 +116,9 @@ fn is_zero_length(key: &Key, field: &Field, ours: &Value, theirs: &Conversation,
     else {
         return false;
     };
-    let is_header_alone =
-        |side: usize| bytes[side] == packets[side] * IPV6_HEADER_BYTES && ours[side] > bytes[side];
+    let is_header_alone = |side: usize| {
+        packets[side] > 0 && bytes[side] == packets[side] * IPV6_HEADER_BYTES && ours[side] > bytes[side]
+    };
     let is_bytes = field.theirs == "ip_bytes" && key.a.0.is_ipv6();
     is_bytes && [0, 1].into_iter().all(|side| ours[side] == bytes[side] || is_header_alone(side))
 }
@@ -212,6 +213,8 @@ mod tests {
         };
         assert_eq!(reason(144, 80), Some(crate::judged::Reason::Rule(ZERO_LENGTH)));
         assert_eq!(reason(144, 81), None);
+        let alone = judge(&observed(&said(144), 0), &facts(&json!({}), 0));
+        assert!(alone.differences.iter().all(|difference| difference.reason.is_none()));
         assert_eq!(reason(72, 80), None);
     }
 
