@@ -17,6 +17,8 @@ const IPV6_BYTES: usize = 40;
 /// IPv4 flags and fragment offset: more fragments follow.
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// Ports and protocol in the hash of what has no flow of its own.
+const BY_ADDRESSES: (u16, u16, u8) = (0, 0, 0);
 
 /// What the rest of the program needs to know of a frame.
 pub struct Packed {
@@ -89,18 +91,13 @@ fn ipv4(packet: &Packet, place: &Place, settings: &Settings) -> Option<Packed> {
     // Zero is left to the card by segmentation offload.
     let end = if total_length == 0 { usize::MAX } else { at + total_length };
     let is_fragment = fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0;
-    let ports = if is_fragment {
+    let is_later = fragment & FRAGMENT_OFFSET != 0;
+    let ports = if is_later { 0 } else { ports(packet, at + header_bytes, end, protocol)? };
+    let mut upper = Upper::of(protocol, ports);
+    if is_fragment && needs_first(protocol, settings) {
         let key = FragmentKey::v4(source, destination, (first >> 16) as u16, protocol);
-        if fragment & FRAGMENT_OFFSET == 0 {
-            let ports = ports(packet, at + header_bytes, end, protocol)?;
-            first_fragment(&key, Upper { protocol, ports }, settings);
-            ports
-        } else {
-            later_fragment(&key, Upper { protocol, ports: 0 }, settings).ports
-        }
-    } else {
-        ports(packet, at + header_bytes, end, protocol)?
-    };
+        upper = if is_later { key.later(protocol) } else { key.first(protocol, ports) };
+    }
     let class = match protocol {
         _ if is_fragment => Class::Ipv4Fragment,
         TCP => Class::Ipv4Tcp,
@@ -109,7 +106,7 @@ fn ipv4(packet: &Packet, place: &Place, settings: &Settings) -> Option<Packed> {
         _ => Class::Ipv4Other,
     };
     let addresses = Addresses::V4 { source, destination };
-    let packed = packed(class, addresses, Upper { protocol, ports }, settings);
+    let packed = packed(class, addresses, &upper, settings);
     Some(Packed { guess: place.guess, ..packed })
 }
 
@@ -151,22 +148,23 @@ fn ipv6(packet: &Packet, place: &Place, settings: &Settings) -> Option<Packed> {
     }
     let payload_length = usize::from((first >> 16) as u16);
     let end = if payload_length == 0 { usize::MAX } else { at + IPV6_BYTES + payload_length };
-    let upper = match fragment {
-        Some(header) if is_later_fragment(header) => {
-            let key = FragmentKey::v6(source, destination, header as u32);
-            later_fragment(&key, Upper { protocol, ports: 0 }, settings)
-        }
-        _ => {
-            if matches!(protocol, 0 | 43 | 44 | 60 | 135 | 139 | 140) {
-                return None;
-            }
-            let upper = Upper { protocol, ports: ports(packet, offset, end, protocol)? };
-            if let Some(header) = fragment {
-                first_fragment(&FragmentKey::v6(source, destination, header as u32), upper, settings);
-            }
-            upper
-        }
+    let is_later = match fragment {
+        Some(header) => is_later_fragment(header),
+        None => false,
     };
+    if !is_later && is_extension(protocol) {
+        return None;
+    }
+    let ports = if is_later { 0 } else { ports(packet, offset, end, protocol)? };
+    let mut upper = Upper::of(protocol, ports);
+    // One that is the whole packet (RFC 6946) has nothing to leave behind.
+    if let Some(header) = fragment
+        && (is_later || has_more_fragments(header))
+        && needs_first((header >> 56) as u8, settings)
+    {
+        let key = FragmentKey::v6(source, destination, header as u32);
+        upper = if is_later { key.later(protocol) } else { key.first(protocol, ports) };
+    }
     let class = match upper.protocol {
         _ if fragment.is_some() => Class::Ipv6Fragment,
         TCP => Class::Ipv6Tcp,
@@ -174,7 +172,7 @@ fn ipv6(packet: &Packet, place: &Place, settings: &Settings) -> Option<Packed> {
         ICMPV6 => Class::Ipv6Icmp,
         _ => Class::Ipv6Other,
     };
-    let packed = packed(class, Addresses::V6 { source, destination }, upper, settings);
+    let packed = packed(class, Addresses::V6 { source, destination }, &upper, settings);
     Some(Packed { guess: place.guess, ..packed })
 }
 
@@ -185,40 +183,40 @@ fn is_later_fragment(header: u64) -> bool {
 }
 
 #[inline(always)]
-fn first_fragment(key: &FragmentKey, upper: Upper, settings: &Settings) {
-    if needs_ports(settings) {
-        key.remember(upper);
-    }
+fn has_more_fragments(header: u64) -> bool {
+    header >> 32 & 1 != 0
+}
+
+/// Whether only the first fragment tells what a packet is to be filtered, sampled and steered by: behind a header that
+/// names this protocol.
+#[inline(always)]
+fn needs_first(protocol: u8, settings: &Settings) -> bool {
+    (has_ports(protocol) || is_extension(protocol))
+        && (settings.is_hashed() || settings.flags & settings_flags::FILTER != 0)
 }
 
 #[inline(always)]
-fn later_fragment(key: &FragmentKey, own: Upper, settings: &Settings) -> Upper {
-    if !needs_ports(settings) {
-        return own;
-    }
-    match key.recall() {
-        Some(upper) => upper,
-        None => own,
-    }
+fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP | SCTP)
 }
 
-/// Where nothing is filtered, sampled or steered, fragments need not be told apart.
+/// IPv6 extension headers that are walked over.
 #[inline(always)]
-fn needs_ports(settings: &Settings) -> bool {
-    settings.is_hashed() || settings.flags & settings_flags::FILTER != 0
+fn is_extension(protocol: u8) -> bool {
+    matches!(protocol, 0 | 43 | 44 | 60 | 135 | 139 | 140)
 }
 
 /// Hashes what was found, as a flow or as a tunnel.
 #[inline(always)]
-fn packed(class: Class, addresses: Addresses, upper: Upper, settings: &Settings) -> Packed {
-    let Upper { protocol, ports } = upper;
+fn packed(class: Class, addresses: Addresses, upper: &Upper, settings: &Settings) -> Packed {
+    let Upper { protocol, ports, is_late } = *upper;
     let (source_port, destination_port) = ((ports >> 16) as u16, ports as u16);
     let mut packed = Packed { class, guess: 0, hash: 0, addresses, protocol, source_port, destination_port };
-    let mut hashed = (source_port, destination_port, protocol);
+    let mut hashed = if is_late { BY_ADDRESSES } else { (source_port, destination_port, protocol) };
     // TCP first: it pays nothing for the question.
     if protocol != TCP && is_tunnel(settings, protocol, source_port, destination_port) {
         packed.class = Class::Tunnel;
-        hashed = (0, 0, 0);
+        hashed = BY_ADDRESSES;
     }
     if settings.is_hashed() {
         packed.hash = flow_hash(&packed.addresses, hashed, settings);
@@ -251,7 +249,7 @@ fn flow_hash(
 /// before them (what follows is padding) or the frame does.
 #[inline(always)]
 fn ports(packet: &Packet, at: usize, end: usize, protocol: u8) -> Option<u32> {
-    if !matches!(protocol, TCP | UDP | SCTP) {
+    if !has_ports(protocol) {
         return Some(0);
     }
     if at + size_of::<u32>() > end {

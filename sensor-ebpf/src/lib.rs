@@ -4,7 +4,7 @@
 //! The program (`main.rs`, built for `bpfel-unknown-none`) treats each frame in this order:
 //!
 //! 1. parse Ethernet; VLAN tags; MPLS labels, a PPPoE session or LLC/SNAP; IPv4 or IPv6 with extension headers; ports.
-//!    A later fragment takes the ports that the first fragment of its packet left in a map;
+//!    Later fragments take the ports that the first fragment of their packet left in a map;
 //! 2. filter by prefixes, ports and protocols (maps that userspace rewrites while the program runs);
 //! 3. sample one flow in N by the flow hash, so that whole conversations survive;
 //! 4. stamp parse result and hash before the frame, unless one worker takes everything;
@@ -48,7 +48,7 @@ pub const VLAN_TAGS_MAX: usize = 4;
 /// MPLS labels that the program follows.
 pub const MPLS_LABELS_MAX: usize = 8;
 /// Fragmented packets whose ports are remembered, of all CPUs together. The packet that was least recently seen makes
-/// room for a new one, and later fragments that it still has are treated as if its first had not been seen.
+/// room for a new one, and fragments that it still has are treated as those of a new packet.
 pub const FRAGMENTED_PACKETS_MAX: u32 = 16384;
 /// IPv6 extension headers walked over, here and there: RFC 8200 §4.1 names seven at most, one more is spared.
 pub const EXTENSION_HEADERS_MAX: usize = 8;
@@ -267,7 +267,8 @@ impl Class {
     }
 
     /// Whether the stamp's hash is that of the flow as the frame itself names it. That of a fragment is the hash of
-    /// the whole packet's flow, which only those know who saw the first one; that of a tunnel is the hash of its ends.
+    /// the whole packet's flow, which only those know who saw the first one, or of its addresses; that of a tunnel is
+    /// the hash of its ends.
     pub const fn is_hashed(class: u16) -> bool {
         class < Class::Arp as u16
             && class != Class::Ipv4Fragment as u16

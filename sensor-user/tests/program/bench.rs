@@ -1,6 +1,9 @@
 //! A program on a bench, and the frames that it is tried with.
 
-use sensor_ebpf::{Class, Settings, Stamp, Verdict, hash::HashKey};
+use sensor_ebpf::{
+    Class, Settings, Stamp, Verdict,
+    hash::{self, HashKey},
+};
 use sensor_user::config::{FilterConfig, XdpModeChoice};
 use sensor_user::packet;
 use sensor_user::program::{ProgramRequest, Trial, TunnelSteering};
@@ -92,6 +95,23 @@ impl Bed {
 pub fn decoded_hash(frame: &[u8]) -> Option<u64> {
     let frame = Frame { bytes: frame, wire_bytes: frame.len() as u32, ..Frame::EMPTY };
     packet::decode(&frame).ok().map(|packet| packet.key.hash(HASH_KEY))
+}
+
+/// What is steered by its addresses alone.
+pub fn addresses_hash(addresses: [IpAddr; 2]) -> u64 {
+    match addresses {
+        [IpAddr::V4(source), IpAddr::V4(destination)] => {
+            hash::flow_v4(HASH_KEY, (source.to_bits(), 0), (destination.to_bits(), 0), 0)
+        }
+        [IpAddr::V6(source), IpAddr::V6(destination)] => {
+            let end = |address: Ipv6Addr| {
+                let bits = address.to_bits();
+                ((bits >> 64) as u64, bits as u64, 0)
+            };
+            hash::flow_v6(HASH_KEY, end(source), end(destination), 0)
+        }
+        _ => panic!("addresses of two families"),
+    }
 }
 
 pub fn udp(ports: [u16; 2]) -> Transport {

@@ -1,10 +1,11 @@
 //! Fragments go where their flow goes.
 
-use crate::bench::{Bench, V4, V6, datagram, decoded_hash, fragments, reversed, udp};
+use crate::bench::{Bench, V4, V6, addresses_hash, datagram, decoded_hash, fragments, reversed, udp};
 use sensor_ebpf::{Class, Screening, Verdict};
 use sensor_user::config::FilterConfig;
 use traffic::frame::Ethernet;
 use traffic::frame::ip::{Extension, Fragment, Ip, Ipv6, Packet};
+use traffic::frame::transport::{Icmp, Transport};
 
 const CLASSES: [Class; 2] = [Class::Ipv4Fragment, Class::Ipv6Fragment];
 
@@ -49,18 +50,42 @@ fn later_fragments_may_come_in_any_order_and_more_than_once() {
 }
 
 #[test]
-fn a_later_fragment_whose_first_was_not_seen_has_no_ports() {
+fn a_packet_whose_later_fragment_comes_first_stays_together_by_its_addresses() {
     let Some(program) = Bench::default().load() else { return };
     for (addresses, class) in [V4, V6].into_iter().zip(CLASSES) {
-        let frames = frames(&fragments(addresses, [4000, 53], 11));
-        let without_ports = decoded_hash(&frames[2]).expect("a flow with ports zero");
-        assert_eq!(program.class_and_hash(&frames[2]), (class, without_ports));
-        // Another packet of the same hosts does not help.
+        let orders = [[3, 2, 1, 0], [1, 0, 2, 3], [2, 3, 0, 1]];
+        for (number, order) in (20..).zip(orders) {
+            let frames = frames(&fragments(addresses, [4000, 53], number));
+            for index in order {
+                let found = program.class_and_hash(&frames[index]);
+                assert_eq!(found, (class, addresses_hash(addresses)), "fragment {index} of {order:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_came_before_of_other_packets_does_not_matter() {
+    let Some(program) = Bench::default().load() else { return };
+    for addresses in [V4, V6] {
+        let late = &frames(&fragments(addresses, [4000, 53], 11))[2];
         program.stamp(&Ethernet::default().carry(&fragments(addresses, [4000, 53], 12)[0]));
-        assert_eq!(program.class_and_hash(&frames[2]), (class, without_ports));
-        // Neither does one of the other direction with the same number.
         program.stamp(&Ethernet::default().carry(&fragments(reversed(addresses), [53, 4000], 11)[0]));
-        assert_eq!(program.class_and_hash(&frames[2]), (class, without_ports));
+        assert_eq!(program.class_and_hash(late).1, addresses_hash(addresses));
+    }
+}
+
+#[test]
+fn fragments_of_a_protocol_without_ports_are_of_its_flow_in_any_order() {
+    let Some(program) = Bench::default().load() else { return };
+    let echo = Icmp { kind: 8, code: 0, identifier: 7, sequence: 1 };
+    for (addresses, echo) in [(V4, Transport::Icmp(echo)), (V6, Transport::Icmpv6(echo))] {
+        let ip = Ip::between(addresses[0], addresses[1]);
+        let hash = whole(&ip.packet(&echo, b"whole"));
+        let frames = frames(&ip.fragments(&echo, &[0x5a; 1000], 400, 5));
+        for frame in frames.iter().rev() {
+            assert_eq!(program.class_and_hash(frame).1, hash);
+        }
     }
 }
 
@@ -102,7 +127,7 @@ fn an_atomic_fragment_is_a_packet_of_its_flow_and_leaves_nothing_behind() {
     let hash = whole(&datagram(V6, [4000, 53]));
     assert_eq!(program.class_and_hash(&Ethernet::default().carry(&packet)), (Class::Ipv6Fragment, hash));
     let later = &frames(&fragments(V6, [4000, 53], 6))[1];
-    assert_eq!(Some(program.class_and_hash(later).1), decoded_hash(later));
+    assert_eq!(program.class_and_hash(later).1, addresses_hash(V6));
 }
 
 #[test]

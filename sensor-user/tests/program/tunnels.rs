@@ -1,6 +1,6 @@
 //! Tunnels, where userspace counts what is inside of them: one worker for all that passes between two ends.
 
-use crate::bench::{Bench, V4, V6, datagram, decoded_hash, fragments, reversed};
+use crate::bench::{Bench, V4, V6, addresses_hash, datagram, decoded_hash, fragments, reversed};
 use sensor_ebpf::{Class, Screening, Verdict, ip_protocol};
 use sensor_user::config::FilterConfig;
 use sensor_user::program::TunnelSteering;
@@ -25,8 +25,7 @@ fn over_ip([source, destination]: [IpAddr; 2], protocol: u8) -> Vec<u8> {
 fn everything_between_two_tunnel_ends_has_one_hash() {
     let Some(program) = inner_flows().load() else { return };
     for addresses in [V4, V6] {
-        let (class, hash) = program.class_and_hash(&over_udp(addresses, [49152, 4789]));
-        assert_eq!(class, Class::Tunnel);
+        let hash = addresses_hash(addresses);
         for port in TunnelSteering::default().ports {
             for frame in [
                 over_udp(addresses, [50000, port]),
@@ -93,6 +92,9 @@ fn fragments_of_a_tunnel_stay_with_it() {
         for packet in fragments(addresses, [50001, 4789], 3) {
             let frame = Ethernet::default().carry(&packet);
             assert_eq!(program.class_and_hash(&frame), (Class::Tunnel, hash));
+        }
+        for packet in fragments(addresses, [50001, 4789], 4).iter().rev() {
+            assert_eq!(program.class_and_hash(&Ethernet::default().carry(packet)).1, hash);
         }
     }
 }

@@ -25,7 +25,7 @@ use traffic::frame::{
 const HEADER_BYTES: usize = 14;
 
 fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {
-    Frame { bytes, wire_bytes: bytes.len() as u32, time: Moment(0), link, hash: None }
+    Frame { bytes, wire_bytes: bytes.len() as u32, link, ..Frame::EMPTY }
 }
 
 fn ethernet(bytes: &[u8]) -> Frame<'_> {
