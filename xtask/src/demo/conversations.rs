@@ -118,6 +118,10 @@ pub struct Record {
     pub reverse_packets: u64,
     pub reverse_bytes: u64,
     pub end_reason: String,
+    /// Mean over the answers, microseconds; unknown without one.
+    pub response_us: Option<u64>,
+    /// Segments of both directions that were sent again; none but of TCP.
+    pub retransmitted: Option<u64>,
 }
 
 impl Record {
@@ -131,6 +135,7 @@ impl Record {
         let text = |name: &str| json[name].as_str().with_context(|| format!("{name} is not a text"));
         let address = |name: &str| text(name)?.parse().with_context(|| format!("{name} is not an address"));
         let port = |name: &str| u16::try_from(number(name)?).with_context(|| format!("{name} is not a port"));
+        let retransmitted = |direction: &str| json[format!("{direction}_retransmitted_packets")].as_u64();
         Ok(Record {
             source: address("source_address")?,
             source_port: port("source_port")?,
@@ -142,6 +147,8 @@ impl Record {
             reverse_packets: number("reverse_packets")?,
             reverse_bytes: number("reverse_bytes")?,
             end_reason: text("end_reason")?.into(),
+            response_us: json["response_latency_mean_us"].as_u64(),
+            retransmitted: retransmitted("forward").zip(retransmitted("reverse")).map(|(to, from)| to + from),
         })
     }
 
@@ -199,6 +206,7 @@ mod tests {
         assert_eq!((record.source_port, record.destination_port), (40000, 80));
         assert_eq!((record.forward_packets, record.reverse_bytes), (5, 4000));
         assert_eq!(record.end_reason, "end_of_flow");
+        assert_eq!((record.response_us, record.retransmitted), (None, None));
     }
 
     #[test]

@@ -184,8 +184,10 @@ fn say_how_many_more(lines: u32, narration: Narration) {
 
 fn flow_line(record: &Record) -> String {
     let end = |address: std::net::IpAddr, port: u16| std::net::SocketAddr::new(address, port).to_string();
+    let answered = record.response_us.map_or(String::new(), |mean_us| format!("{mean_us} us to answer"));
+    let again = record.retransmitted.map_or(String::new(), |segments| format!("  {segments} sent again"));
     format!(
-        "  {:<5} {:>25} > {:<25} {:>5}/{:<5} packets {:>9}/{:<9} bytes  {}",
+        "  {:<5} {:>25} > {:<25} {:>5}/{:<5} packets {:>9}/{:<9} bytes  {:<14} {answered:>18}{again}",
         record.protocol_name(),
         end(record.source, record.source_port),
         end(record.destination, record.destination_port),
