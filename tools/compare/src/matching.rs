@@ -128,6 +128,7 @@ mod tests {
     use super::*;
     use crate::explained::Explanations;
     use crate::field::OUTER;
+    use proptest::prelude::*;
     use serde_json::{Value as Json, json};
     use std::collections::BTreeMap;
 
@@ -226,5 +227,47 @@ mod tests {
         assert_eq!(judge(&ours, &theirs).differences[0].field, READ);
         theirs.error = Some("cut short".to_owned());
         assert_eq!(judge(&ours, &theirs).differences, []);
+    }
+
+    /// Protocol, both sides; packets and fragments there and back.
+    type Part = (u8, [(u8, u16); 2], [u64; 2], [u64; 2]);
+
+    /// Sides are few, so that they meet.
+    fn part() -> impl Strategy<Value = Part> {
+        let side = (1..4u8, 0..3u16);
+        (prop::sample::select(vec![1u8, 6, 17]), [side.clone(), side], [0..9u64, 0..9], [0..2u64, 0..2])
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_is_first_and_however_it_is_split_a_conversation_equals_itself(
+            parts in prop::collection::vec((part(), any::<bool>()), 0..20),
+        ) {
+            let (mut theirs, mut ours) = (Conversations::new(), Conversations::new());
+            let mut loose_pairs = BTreeSet::new();
+            for ((protocol, [source, destination], packets, fragments), turn) in parts {
+                let side = |(host, port)| (IpAddr::from([192, 0, 2, host]), port);
+                let seen_by = |is_turned: bool| {
+                    let (a, b) = if is_turned { (destination, source) } else { (source, destination) };
+                    let (key, order) = Key::new(protocol, side(a), side(b));
+                    let turned = |[there, back]: [u64; 2]| if is_turned { [back, there] } else { [there, back] };
+                    let mut values: Vec<Value> = OUTER.iter().map(Field::nothing).collect();
+                    values[0] = Value::Counts(order.apply(turned(packets)));
+                    values[3] = Value::Counts(order.apply(turned(fragments)));
+                    (key, Conversation { has_tcp: protocol == 6, values })
+                };
+                let (key, conversation) = seen_by(false);
+                if fragments != [0, 0] {
+                    loose_pairs.insert(key.addresses());
+                }
+                insert(&mut theirs, key, conversation);
+                // A side that talks to itself has no other to be first.
+                let (key, conversation) = seen_by(turn && source != destination);
+                insert(&mut ours, key, conversation);
+            }
+            let ours = Observed { conversations: ours, ..observed(&json!({}), 0) };
+            let theirs = Facts { conversations: theirs, loose_pairs, ..facts(&json!({}), 0) };
+            prop_assert_eq!(judge(&ours, &theirs).differences, []);
+        }
     }
 }

@@ -105,9 +105,12 @@ impl Report {
         }
         let is_used =
             |entry: &usize| differences.iter().any(|each| each.reason == Some(Reason::Entry(*entry)));
+        let is_compared = |field: &String| lines.iter().any(|line| line.is_reported && line.field == *field);
         let is_expected = |entry: &usize| {
             let entry = &explanations.entries()[*entry];
-            entry.account.is_none() && results.captures.iter().any(|capture| entry.is_of(capture))
+            let has_field = entry.fields.is_empty() || entry.fields.iter().any(is_compared);
+            let has_capture = results.captures.iter().any(|capture| entry.is_of(capture));
+            entry.account.is_none() && has_field && has_capture
         };
         let entries = 0..explanations.entries().len();
         let unused = entries.filter(|entry| !is_used(entry) && is_expected(entry)).collect();
@@ -346,6 +349,17 @@ mod tests {
         let report = report("packets", 1, &["b.pcap"], true);
         assert_eq!(report.json()["unused_explanations"][0]["reason"], "no more");
         assert!(report.text(0).contains("explains nothing: a.pcap"), "{}", report.text(0));
+    }
+
+    #[test]
+    fn explanation_of_a_field_that_is_not_compared_is_not_missed() {
+        let results = Results {
+            reported: vec![false; OUTER.len()],
+            captures: vec!["a.pcap".to_owned()],
+            ..Results::default()
+        };
+        let report = Report::new(results, &OUTER, Explanations::parse(LIST).unwrap());
+        assert!(!report.text(0).contains("explains nothing"), "{}", report.text(0));
     }
 
     #[test]
