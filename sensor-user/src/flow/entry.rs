@@ -271,12 +271,14 @@ impl Parts<'_> {
         }
         let direction = |direction| {
             let (receive_window, receive_window_min) = connection.windows(direction);
-            TcpDirection {
+            let mut record = TcpDirection {
                 window_scale: connection.scale(direction),
                 receive_window,
                 receive_window_min,
                 ..events.direction(direction, hot.last)
-            }
+            };
+            connection.round_trips[direction].fill(&mut record);
+            record
         };
         TcpRecord {
             state: self.tcp_state(end_reason),

@@ -241,6 +241,9 @@ impl FlowTable {
             let connection = &self.connections[slot.0 as usize];
             crate::prefetch::prefetch(connection);
             crate::prefetch::prefetch(&connection.message_time);
+            crate::prefetch::prefetch(&connection.round_trips);
+            // Answers are timed there.
+            crate::prefetch::prefetch(&self.cold.0[slot.0 as usize]);
         }
     }
 

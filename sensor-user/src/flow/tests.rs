@@ -868,6 +868,6 @@ fn pressure_shortens_the_life_of_the_embryonic_only() {
 fn what_a_table_occupies_is_what_was_predicted() {
     // Hot lines, connection, its events, cold lines, neighbours on the wheel, the free list; index words.
     let predicted = FlowTable::predicted_bytes(1 << 16);
-    let parts = (1 << 16) * (128 + 128 + 384 + 192 + 8 + 4) + (1 << 17) * 8;
+    let parts = (1 << 16) * (128 + 192 + 320 + 192 + 8 + 4) + (1 << 17) * 8;
     assert!((parts..parts + 16 * 1024).contains(&predicted), "{predicted}");
 }

@@ -26,7 +26,6 @@ pub struct Events {
 /// What happened to what one side sent.
 #[derive(Clone, Copy, Debug)]
 pub struct SideEvents {
-    pub(super) round_trips: RoundTrips,
     pub(super) counts: Counts,
     retransmitted_bytes: u64,
     pub(super) capture_gap_bytes: u64,
@@ -68,43 +67,6 @@ impl Count {
     }
 }
 
-/// Round-trip samples of a span, microseconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RoundTrips {
-    sum_us: u64,
-    min_us: u32,
-    max_us: u32,
-    last_us: u32,
-    samples: u32,
-    /// Sixteen times the smoothed difference between successive samples.
-    jitter_16_us: u32,
-}
-
-impl RoundTrips {
-    #[inline]
-    pub fn add(&mut self, elapsed_ns: u64) {
-        let sample_us = microseconds(elapsed_ns);
-        if self.samples == 0 {
-            self.min_us = sample_us;
-        } else {
-            // RFC 3550 §6.4.1 and appendix A.8.
-            let difference_us = sample_us.abs_diff(self.last_us);
-            let decay_us = self.jitter_16_us.saturating_add(8) >> 4;
-            self.jitter_16_us = self.jitter_16_us.saturating_sub(decay_us).saturating_add(difference_us);
-        }
-        self.min_us = self.min_us.min(sample_us);
-        self.max_us = self.max_us.max(sample_us);
-        self.last_us = sample_us;
-        self.samples = self.samples.saturating_add(1);
-        self.sum_us = self.sum_us.saturating_add(u64::from(sample_us));
-    }
-
-    fn mean_us(&self) -> Option<u32> {
-        // A mean of 32-bit numbers fits.
-        self.sum_us.checked_div(u64::from(self.samples)).map(|mean| mean as u32)
-    }
-}
-
 impl Events {
     pub const NEW: Events = Events {
         sides: [SideEvents::NEW; 2],
@@ -120,7 +82,6 @@ impl Events {
     /// The ports are used again: counters go on over all connections of the flow, the rest is the new one's.
     pub(super) fn begin_another(&mut self) {
         let sides = self.sides.map(|side| SideEvents {
-            round_trips: side.round_trips,
             counts: side.counts,
             retransmitted_bytes: side.retransmitted_bytes,
             capture_gap_bytes: side.capture_gap_bytes,
@@ -133,7 +94,6 @@ impl Events {
     /// Begins a new span of the same connection.
     pub fn restart_span(&mut self, now: Moment) {
         for side in &mut self.sides {
-            side.round_trips = RoundTrips::default();
             side.counts = Counts::default();
             side.retransmitted_bytes = 0;
             side.capture_gap_bytes = 0;
@@ -190,8 +150,6 @@ impl Events {
             keep_alives,
             zero_windows,
         } = side.counts;
-        let trips = &side.round_trips;
-        let sampled = |value_us| (trips.samples > 0).then_some(value_us);
         TcpDirection {
             first_flags: side.first_flags,
             mss: side.mss,
@@ -209,11 +167,6 @@ impl Events {
             keep_alives: keep_alives.0,
             zero_windows: zero_windows.0,
             zero_window_us: side.zero_window_us_until(last),
-            rtt_min_us: sampled(trips.min_us),
-            rtt_mean_us: trips.mean_us(),
-            rtt_max_us: sampled(trips.max_us),
-            rtt_jitter_us: (trips.samples > 1).then_some(trips.jitter_16_us >> 4),
-            rtt_samples: trips.samples,
             ..TcpDirection::default()
         }
     }
@@ -221,7 +174,6 @@ impl Events {
 
 impl SideEvents {
     const NEW: SideEvents = SideEvents {
-        round_trips: RoundTrips { sum_us: 0, min_us: 0, max_us: 0, last_us: 0, samples: 0, jitter_16_us: 0 },
         counts: Counts {
             retransmitted_packets: Count(0),
             fast_retransmits: Count(0),

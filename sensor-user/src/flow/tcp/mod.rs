@@ -15,10 +15,12 @@
 
 mod events;
 mod options;
+mod round_trips;
 #[cfg(test)]
 mod tests;
 
 pub use events::{Events, SideEvents};
+pub use round_trips::RoundTrips;
 
 use crate::clock::Moment;
 
@@ -54,7 +56,7 @@ pub struct Segment<'a> {
     pub time: Moment,
 }
 
-/// What every segment of a connection touches: two cache lines.
+/// What every segment of a connection touches, and most ACKs: three cache lines.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct Connection {
@@ -63,9 +65,11 @@ pub struct Connection {
     pub message_time: Moment,
     /// From the latest SYN to the first ACK after it; zero until then.
     round_trip_ns: u64,
+    /// Of what each side sent.
+    pub round_trips: [RoundTrips; 2],
 }
 
-const _: () = assert!(size_of::<Connection>() == 128);
+const _: () = assert!(size_of::<Connection>() == 192);
 
 /// What one side sent.
 #[derive(Clone, Copy, Debug)]
@@ -183,8 +187,12 @@ impl Segment<'_> {
 }
 
 impl Connection {
-    pub const NEW: Connection =
-        Connection { sides: [Side::SILENT; 2], message_time: Moment(0), round_trip_ns: 0 };
+    pub const NEW: Connection = Connection {
+        sides: [Side::SILENT; 2],
+        message_time: Moment(0),
+        round_trip_ns: 0,
+        round_trips: [RoundTrips::NONE; 2],
+    };
 
     /// Whether a SYN of this side with this number begins another connection than the one that was seen.
     pub fn is_another(&self, sender: usize, sequence: u32, events: &Events) -> bool {
@@ -195,7 +203,8 @@ impl Connection {
     #[inline(always)]
     pub fn observe(&mut self, sender: usize, segment: &Segment<'_>, events: &mut Events) -> bool {
         if segment.flags & (SYN | ACK) == SYN && self.is_another(sender, segment.sequence, events) {
-            *self = Connection::NEW;
+            // Samples, like counters, go on over all connections of the flow.
+            *self = Connection { round_trips: self.round_trips, ..Connection::NEW };
             events.begin_another();
         }
         let round_trip_ns = self.round_trip_ns;
@@ -213,7 +222,7 @@ impl Connection {
             own.duplicate_acks = 0;
         }
         if segment.has(ACK) {
-            other.note_ack(segment, &mut events.sides[1 - sender]);
+            other.note_ack(segment, &mut self.round_trips[1 - sender], &mut events.sides[1 - sender]);
         }
         let mut is_repeated = false;
         if segment.takes_sequence() && kind != Kind::KeepAlive && !own.is_new(segment, other) {
@@ -260,6 +269,7 @@ impl Connection {
         for side in &mut self.sides {
             side.announced_min = side.announced;
         }
+        self.round_trips = [RoundTrips::NONE; 2];
     }
 
     #[inline(never)]
@@ -377,11 +387,11 @@ impl Side {
 
     /// An ACK for what this side sent: a round trip, or news of data that did not pass here.
     #[inline(always)]
-    fn note_ack(&mut self, segment: &Segment<'_>, events: &mut SideEvents) {
+    fn note_ack(&mut self, segment: &Segment<'_>, round_trips: &mut RoundTrips, events: &mut SideEvents) {
         let ack = segment.acknowledgement;
         if self.has(PROBE) && !is_after(self.probe_end, ack) {
             self.marks &= !PROBE;
-            events.round_trips.add(segment.time.since(self.probe_time));
+            round_trips.add(segment.time.since(self.probe_time));
         }
         if self.has(SEEN) && is_after(ack, self.contiguous) {
             self.note_capture_gap(ack, events);

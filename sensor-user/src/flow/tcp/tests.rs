@@ -86,7 +86,9 @@ impl Talk {
     }
 
     fn of(&self, who: usize) -> TcpDirection {
-        self.events.direction(who, Moment(self.now))
+        let mut direction = self.events.direction(who, Moment(self.now));
+        self.connection.round_trips[who].fill(&mut direction);
+        direction
     }
 }
 
