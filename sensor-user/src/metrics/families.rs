@@ -1,156 +1,24 @@
-//! What the sensor tells of itself, gathered at each scrape from the cells of its threads.
+//! The metric families, gathered at each scrape.
 
+use super::{
+    Telemetry,
+    page::{Page, label},
+};
 use crate::{
     capture::CaptureCounts,
-    cells::{Cell, SinkCells, WorkerCells},
-    export::Lane,
-    http::Pages,
     ledger::Ledger,
     packet::{Anomaly, NotFlow},
-    source::KernelCounts,
 };
-use hdrhistogram::Histogram;
 use kflow::EndReason;
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
-    registry::Registry,
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use sensor_ebpf::{Class, Verdict};
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
-/// Upper bounds of the latency histograms, seconds.
-const LATENCY_BOUNDS_S: [f64; 15] =
-    [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0, 5.0];
-
-type Labels = Vec<(&'static str, String)>;
-
-/// Everything that is read at a scrape.
-pub struct Telemetry {
-    pub source: &'static str,
-    pub interface: String,
-    pub workers: Vec<Arc<WorkerCells>>,
-    pub lanes: Vec<Arc<Lane>>,
-    pub sinks: Vec<(&'static str, Arc<SinkCells>)>,
-    pub export_delay: Arc<crate::cells::SharedHistogram>,
-    pub flow_capacity: u64,
-    /// Frames in all rings and UMEMs.
-    pub umem_frames: AtomicU64,
-    pub mode: Mutex<&'static str>,
-    /// The interface is there and running.
-    pub interface_up: AtomicBool,
-    /// Times that the interface went away and capture had to be opened anew.
-    pub reopened: AtomicU64,
-    /// Reads the kernel's counters; file sources have none.
-    pub capture_counts: Box<dyn Fn() -> CaptureCounts + Send + Sync>,
-}
-
-impl fmt::Debug for Telemetry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry").field("source", &self.source).field("interface", &self.interface).finish()
-    }
-}
-
-impl Telemetry {
-    fn sum(&self, cell: impl Fn(&WorkerCells) -> &Cell) -> u64 {
-        self.workers.iter().map(|cells| cell(cells).read()).sum()
-    }
-
-    /// The account of this moment. Workers are read before the kernel, so that nothing is accounted for that
-    /// was not offered.
-    pub fn ledger(&self, is_final: bool) -> (Ledger, CaptureCounts) {
-        let accounted = Ledger::of_workers(self.workers.iter().map(AsRef::as_ref));
-        let received = self.sum(|cells| &cells.frames);
-        let kernel = KernelCounts {
-            offered: self.sum(|cells| &cells.kernel_offered),
-            dropped: self.sum(|cells| &cells.kernel_dropped),
-        };
-        if self.source == "pcap" {
-            let offered = if is_final { received } else { received.max(accounted.accounted) };
-            return (accounted.with_offered(offered, &[]), CaptureCounts::default());
-        }
-        let counts = (self.capture_counts)();
-        let (offered, drops) = counts.account(received, kernel, is_final);
-        // Sockets of AF_PACKET are asked for their counts now and then, bursts are accounted for at once.
-        let known = accounted.accounted + drops.iter().map(|(_, frames)| frames).sum::<u64>();
-        let offered = if is_final { offered } else { offered.max(known) };
-        (accounted.with_offered(offered, &drops), counts)
-    }
-
-    pub fn is_attached(&self) -> bool {
-        self.workers.iter().all(|cells| cells.attached.read() == 1)
-    }
-}
-
-/// Serves a telemetry over HTTP.
 #[derive(Debug)]
-pub struct TelemetryPages {
-    telemetry: Arc<Telemetry>,
-    registry: Registry,
-}
-
-impl TelemetryPages {
-    pub fn new(telemetry: Arc<Telemetry>) -> TelemetryPages {
-        let mut registry = Registry::with_prefix("sensor");
-        registry.register_collector(Box::new(Scrape(telemetry.clone())));
-        TelemetryPages { telemetry, registry }
-    }
-}
-
-impl Pages for TelemetryPages {
-    fn metrics(&self) -> String {
-        let mut exposition = String::new();
-        text::encode(&mut exposition, &self.registry).expect("writing to a string does not fail");
-        exposition
-    }
-
-    fn metrics_prometheus(&self) -> String {
-        prometheus_text(&self.metrics())
-    }
-
-    fn is_ready(&self) -> bool {
-        self.telemetry.is_attached()
-    }
-}
-
-/// OpenMetrics names a counter's family without the `_total` of its series; the older format names it in full,
-/// and has no units and no end mark.
-fn prometheus_text(open_metrics: &str) -> String {
-    let mut counter = String::new();
-    let mut help = String::new();
-    let mut text = String::with_capacity(open_metrics.len() + 4096);
-    for line in open_metrics.lines() {
-        let words: Vec<&str> = line.splitn(4, ' ').collect();
-        match words[..] {
-            // The type comes behind the help, and decides on both names.
-            ["#", "HELP", _, _] => help = line.to_owned(),
-            ["#", "TYPE", name, kind] => {
-                let suffix = if kind == "counter" { "_total" } else { "" };
-                counter.clear();
-                counter.push_str(name);
-                counter.push_str(suffix);
-                let described = help.splitn(4, ' ').nth(3).unwrap_or_default();
-                text.push_str(&format!("# HELP {counter} {described}\n# TYPE {counter} {kind}\n"));
-            }
-            ["#", ..] => {}
-            _ => {
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-    }
-    text
-}
-
-#[derive(Debug)]
-struct Scrape(Arc<Telemetry>);
+pub struct Scrape(pub Arc<Telemetry>);
 
 impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -338,102 +206,4 @@ fn export(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         "Time from a batch's hand-over to the exporter until it was written",
         delay,
     )
-}
-
-fn label(name: &'static str, value: impl std::fmt::Display) -> Labels {
-    vec![(name, value.to_string())]
-}
-
-/// The page being written: one call a metric family.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-impl Page<'_> {
-    fn counters<N>(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (Labels, N)>,
-    ) -> fmt::Result
-    where
-        ConstCounter<N>: EncodeMetric,
-    {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in series {
-            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn gauges(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (Labels, i64)>,
-    ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in series {
-            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn worker_counters(
-        &mut self,
-        telemetry: &Telemetry,
-        name: &str,
-        help: &str,
-        cell: impl Fn(&WorkerCells) -> &Cell,
-    ) -> fmt::Result {
-        let workers = telemetry.workers.iter().enumerate();
-        self.counters(
-            name,
-            help,
-            workers.map(|(worker, cells)| (label("worker", worker), cell(cells).read())),
-        )
-    }
-
-    fn worker_gauges(
-        &mut self,
-        telemetry: &Telemetry,
-        name: &str,
-        help: &str,
-        cell: impl Fn(&WorkerCells) -> &Cell,
-    ) -> fmt::Result {
-        let workers = telemetry.workers.iter().enumerate();
-        let value = |cells: &WorkerCells| i64::try_from(cell(cells).read()).unwrap_or(i64::MAX);
-        self.gauges(name, help, workers.map(|(worker, cells)| (label("worker", worker), value(cells))))
-    }
-
-    fn latencies(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (Labels, Histogram<u64>)>,
-    ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (labels, histogram) in series {
-            let (sum, buckets) = buckets(&histogram);
-            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
-                sum,
-                histogram.len(),
-                &buckets,
-                None,
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// Sum in seconds, and counts between the bounds; the last bucket has no bound.
-fn buckets(histogram: &Histogram<u64>) -> (f64, Vec<(f64, u64)>) {
-    let mut counts = vec![0; LATENCY_BOUNDS_S.len() + 1];
-    let mut sum = 0.0;
-    for step in histogram.iter_recorded() {
-        let seconds = step.value_iterated_to() as f64 / 1e9;
-        sum += seconds * step.count_since_last_iteration() as f64;
-        counts[LATENCY_BOUNDS_S.partition_point(|bound| *bound < seconds)] +=
-            step.count_since_last_iteration();
-    }
-    let bounds = LATENCY_BOUNDS_S.into_iter().chain([f64::INFINITY]);
-    (sum, bounds.zip(counts).collect())
 }
