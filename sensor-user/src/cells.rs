@@ -121,6 +121,12 @@ impl ReassemblyCells {
         self.assembling.set(levels.assembling as u64);
         self.memory_bytes.set(levels.memory_bytes as u64);
     }
+
+    /// Fragments whose flow is still to be told.
+    pub fn waiting(&self) -> u64 {
+        let told = [&self.resolved, &self.claimed, &self.unclaimed].map(Cell::read).iter().sum();
+        self.fragments.read().saturating_sub(told)
+    }
 }
 
 /// What the exporter did, for each sink.

@@ -141,7 +141,7 @@ pub struct FlowConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FragmentsConfig {
-    /// Datagrams that one worker puts together at once. 1600 bytes each, taken at start.
+    /// Datagrams that one worker puts together at once. 634 bytes each, taken at start.
     pub datagrams: usize,
     /// Memory of one worker for what is in them, taken at start.
     pub memory_bytes: usize,

@@ -9,9 +9,10 @@
 //! 5. The worker's outbox carries records to the exporter thread, which writes them to sinks ([`export`]).
 //! 6. The frame goes back to the kernel when the burst is over.
 //!
-//! Beside that path: [`config`] says how, [`sensor`] assembles and supervises, [`cells`] count, [`ledger`] and
-//! [`metrics`] tell. Only [`clock`] reads the time, only [`program`] knows aya.
+//! Beside that path: [`config`] says how, [`sensor`] assembles and supervises, [`cells`] count, [`ledger`],
+//! [`accounts`] and [`metrics`] tell. Only [`clock`] reads the time, only [`program`] knows aya.
 
+pub mod accounts;
 pub mod capture;
 pub mod cells;
 pub mod clock;

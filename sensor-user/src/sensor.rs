@@ -7,6 +7,7 @@
 //! left → ledger.
 
 use crate::{
+    accounts::{FragmentAccount, TunnelAccount},
     capture::{Capture, CaptureCounts, CaptureRequest, XdpCapture},
     cells::{SinkCells, WorkerCells},
     clock::Clock,
@@ -62,6 +63,8 @@ pub struct Summary {
     pub mode: &'static str,
     pub interface: String,
     pub ledger: Ledger,
+    pub tunnels: TunnelAccount,
+    pub fragments: FragmentAccount,
     pub records: RecordAccount,
 }
 
@@ -231,6 +234,8 @@ impl Pipeline {
             mode: *lock(&telemetry.mode),
             interface: telemetry.interface.clone(),
             ledger,
+            tunnels: TunnelAccount::of(&self.workers),
+            fragments: FragmentAccount::of(&self.workers),
             records: RecordAccount {
                 produced,
                 exported: produced - dropped,
@@ -644,9 +649,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Summary {
-    /// Prints the ledger and the records for a reader.
+    /// Prints the accounts for a reader.
     pub fn print(&self, output: &mut impl Write) -> io::Result<()> {
         writeln!(output, "{}", self.ledger)?;
+        write!(output, "{}{}", self.tunnels, self.fragments)?;
         writeln!(output, "records")?;
         writeln!(output, "  {:<32}{:>16}", "produced", self.records.produced)?;
         writeln!(output, "  {:<32}{:>16}", "shed on the way to the exporter", self.records.dropped)?;

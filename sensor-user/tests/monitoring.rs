@@ -14,7 +14,10 @@ use sensor_user::{
     http::Pages,
     ledger::FLOW,
     metrics::{Telemetry, TelemetryPages},
-    packet::{Anomaly, NotFlow},
+    packet::{
+        Anomaly, NotFlow, NotInner,
+        reassembly::{Ending, Refusal},
+    },
     program::ProgramCounts,
     source::{KernelCounts, xsk::XskStatistics},
 };
@@ -36,6 +39,9 @@ const TABLE_START: &str = "<!-- metrics -->\n";
 const TABLE_END: &str = "<!-- end of metrics -->\n";
 const TABLE_HEAD: &str = "| Metric | Type | Labels | Meaning | What to do |\n|---|---|---|---|---|\n";
 const PROMETHEUS_ADDRESS: &str = "127.0.0.1:9090";
+/// Labels whose values are reasons, which METRICS.md explains.
+const REASON_LABELS: [&str; 8] =
+    ["account", "anomaly", "class", "policy", "reason", "result", "statistic", "verdict"];
 /// Queries that have no answer while all is well contain one of these.
 const EMPTY_WHILE_WELL: [&str; 2] = ["sensor_ledger_dropped_frames_total", " > 0"];
 
@@ -71,10 +77,24 @@ fn every_histogram_has_a_bucket_for_all_that_is_larger() {
 
 #[test]
 fn every_reason_is_explained() {
+    let exposition = exposition();
+    let shown = REASON_LABELS.into_iter().flat_map(|label| label_values(&exposition, label));
+    let reasons: BTreeSet<&str> = reasons().into_iter().chain(shown).collect();
     let written = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("METRICS.md"));
     let unexplained: Vec<&str> =
-        reasons().into_iter().filter(|name| !written.contains(&format!("\n| `{name}` | "))).collect();
+        reasons.into_iter().filter(|name| !written.contains(&format!("\n| `{name}` | "))).collect();
     assert_eq!(unexplained, Vec::<&str>::new());
+}
+
+#[test]
+fn every_reason_that_packets_have_is_shown() {
+    let exposition = exposition();
+    let is_shown = |label: &str, name: &str| label_values(&exposition, label).contains(name);
+    let reasons = NotFlow::ALL.map(NotFlow::name).into_iter();
+    let reasons = reasons.chain(NotInner::ALL.map(NotInner::name)).chain(Refusal::ALL.map(Refusal::name));
+    assert_eq!(reasons.filter(|name| !is_shown("reason", name)).collect::<Vec<_>>(), Vec::<&str>::new());
+    assert!(Anomaly::ALL.iter().all(|anomaly| is_shown("anomaly", anomaly.name())));
+    assert!(Ending::ALL.iter().all(|ending| is_shown("result", ending.name())));
 }
 
 #[test]
@@ -284,7 +304,16 @@ fn exposition() -> String {
     TelemetryPages::new(Arc::new(telemetry)).metrics_prometheus()
 }
 
-/// Every name that a label can have because the code has a reason, a verdict, a class or an anomaly of that name.
+/// What a label is in some series or other.
+fn label_values<'a>(exposition: &'a str, label: &str) -> BTreeSet<&'a str> {
+    let start = format!("{label}=\"");
+    let series = exposition.lines().filter(|line| !line.starts_with('#'));
+    let labels =
+        series.filter_map(|line| line.split_once('{')?.1.split_once('}')).flat_map(|(l, _)| l.split(','));
+    labels.filter_map(|label| label.strip_prefix(start.as_str())?.strip_suffix('"')).collect()
+}
+
+/// Every name that a label can have because the code has a reason of that name, whether or not it happened.
 fn reasons() -> BTreeSet<&'static str> {
     let program = CaptureCounts { program: Some(ProgramCounts::default()), ..CaptureCounts::default() };
     let drops = [program, CaptureCounts::default()]
@@ -296,6 +325,9 @@ fn reasons() -> BTreeSet<&'static str> {
         .chain([FLOW])
         .chain(NotFlow::ALL.map(NotFlow::name))
         .chain(Anomaly::ALL.map(Anomaly::name))
+        .chain(NotInner::ALL.map(NotInner::name))
+        .chain(Ending::ALL.map(Ending::name))
+        .chain(Refusal::ALL.map(Refusal::name))
         .chain(Verdict::ALL.map(Verdict::name))
         .chain(Class::ALL.map(Class::name))
         .chain(kflow::EndReason::ALL.map(kflow::EndReason::name))

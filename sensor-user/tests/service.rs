@@ -4,10 +4,15 @@
 mod support;
 
 use netns::{Child, Namespace, VethEnd, VethOptions, veth_pair};
-use sensor_user::config::{Config, KflowConfig, default_rotate_bytes, default_rotate_s};
+use sensor_user::{
+    config::{Config, KflowConfig, default_rotate_bytes, default_rotate_s},
+    flow::FlowTable,
+    packet::reassembly::{Reassembler, ReassemblyConfig},
+};
 use std::{
     fs::{self, File},
     net::UdpSocket,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -51,6 +56,26 @@ fn example_config_has_every_key_there_is() {
     let example = read(&kit("sensor.toml")).replace("\n#pcap", "\npcap").replace("\n#json", "\njson");
     let example: toml::Table = toml::from_str(&example).expect("the example is TOML");
     assert_eq!(keys("", &example), keys("", &full));
+}
+
+#[test]
+fn bytes_of_a_flow_and_of_a_datagram_are_as_documented() {
+    let Config { flow, fragments, .. } = Config::default();
+    let without_payload = |datagrams| {
+        let timeout = Duration::from_secs(fragments.timeout_s);
+        Reassembler::predicted_bytes(ReassemblyConfig { datagrams, memory_bytes: 0, timeout })
+    };
+    // Of two sizes, so that what is there once does not count.
+    let flow_bytes = (FlowTable::predicted_bytes(flow.capacity)
+        - FlowTable::predicted_bytes(flow.capacity / 2))
+        / (flow.capacity / 2);
+    let datagram_bytes = (without_payload(fragments.datagrams) - without_payload(fragments.datagrams / 2))
+        / (fragments.datagrams / 2);
+    let config_source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config.rs");
+    for path in [kit("sensor.toml"), config_source] {
+        let figures: Vec<usize> = read(&path).split(" bytes each").filter_map(last_number).collect();
+        assert_eq!(figures, [flow_bytes, datagram_bytes], "in {}", path.display());
+    }
 }
 
 #[test]
@@ -177,6 +202,11 @@ fn capabilities() -> Vec<String> {
     let ambient = values("AmbientCapabilities=");
     assert_eq!(ambient, values("CapabilityBoundingSet="), "nothing beyond what the sensor starts with");
     ambient.split_whitespace().map(|name| name.trim_start_matches("CAP_").to_lowercase()).collect()
+}
+
+/// The number that a text ends with.
+fn last_number(text: &str) -> Option<usize> {
+    text.rsplit(' ').next()?.parse().ok()
 }
 
 /// `section.key` of every key, in order.

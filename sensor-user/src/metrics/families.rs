@@ -5,9 +5,13 @@ use super::{
     page::{Page, label},
 };
 use crate::{
+    accounts::{fragment_anomalies, fragment_results},
     capture::CaptureCounts,
     ledger::Ledger,
-    packet::{Anomaly, NotFlow},
+    packet::{
+        Anomaly, NotFlow, NotInner,
+        reassembly::{Ending, Refusal},
+    },
 };
 use kflow::EndReason;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
@@ -29,6 +33,8 @@ impl Collector for Scrape {
         account(&mut page, &ledger)?;
         kernel(&mut page, telemetry, &counts)?;
         workers(&mut page, telemetry)?;
+        tunnels(&mut page, telemetry)?;
+        fragments(&mut page, telemetry)?;
         flows(&mut page, telemetry)?;
         export(&mut page, telemetry)
     }
@@ -161,6 +167,71 @@ fn workers(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         "decode_anomalous_packets",
         "Packets counted to a flow although something about them is odd",
         anomalies,
+    )
+}
+
+fn tunnels(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    page.worker_counters(
+        telemetry,
+        "tunnel_inner_packets",
+        "Innermost packets that were found in tunnels",
+        |cells| &cells.inner_packets,
+    )?;
+    let reasons = NotInner::ALL.map(|reason| {
+        (label("reason", reason.name()), telemetry.sum(|cells| &cells.not_inner[reason as usize]))
+    });
+    page.counters(
+        "tunnel_not_inner_packets",
+        "Packets in which no other was found although protocol or port hint at one, by reason",
+        reasons,
+    )?;
+    page.worker_counters(
+        telemetry,
+        "worker_packets_beside",
+        "Packets counted to a flow beside the one that accounts for their frame",
+        |cells| &cells.packets_beside,
+    )
+}
+
+fn fragments(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    let results = fragment_results(&telemetry.workers);
+    let results = results.map(|(name, fragments)| (label("result", name), fragments));
+    page.counters("reassembly_fragments", "Fragments, by how their flow was told", results)?;
+    let waiting = telemetry.workers.iter().enumerate();
+    let waiting = waiting.map(|(worker, cells)| {
+        (label("worker", worker), i64::try_from(cells.reassembly.waiting()).unwrap_or(i64::MAX))
+    });
+    page.gauges(
+        "reassembly_waiting_fragments",
+        "Fragments that wait for the first one of their datagram",
+        waiting,
+    )?;
+    let refused = Refusal::ALL.map(|reason| {
+        (label("reason", reason.name()), telemetry.sum(|cells| &cells.reassembly.refused[reason as usize]))
+    });
+    page.counters(
+        "reassembly_refused_fragments",
+        "Fragments whose bytes were not taken, by reason; their flow is told all the same",
+        refused,
+    )?;
+    let anomalies = fragment_anomalies(&telemetry.workers);
+    let anomalies = anomalies.map(|(name, fragments)| (label("anomaly", name), fragments));
+    page.counters("reassembly_anomalous_fragments", "Fragments about which something is odd", anomalies)?;
+    let endings = Ending::ALL.map(|ending| {
+        (label("result", ending.name()), telemetry.sum(|cells| &cells.reassembly.ended[ending as usize]))
+    });
+    page.counters("reassembly_datagrams", "Datagrams in fragments, by how their assembly ended", endings)?;
+    page.worker_gauges(
+        telemetry,
+        "reassembly_assembling_datagrams",
+        "Datagrams that a worker puts together right now",
+        |cells| &cells.reassembly.assembling,
+    )?;
+    page.worker_gauges(
+        telemetry,
+        "reassembly_memory_bytes",
+        "Memory that holds fragments of these datagrams",
+        |cells| &cells.reassembly.memory_bytes,
     )
 }
 
