@@ -332,7 +332,15 @@ impl Live<'_> {
     ) -> Result<Outcome> {
         let pipeline = Pipeline::start(self.config, self.clock)?;
         pipeline.lanes.iter().for_each(|lane| lane.touch());
-        let (capture, sources) = self.open::<C>(state)?;
+        // Workers first: until their tables are in memory, rings that nobody reads would fill.
+        let workers = self.start_workers(&pipeline)?;
+        let (capture, sources) = match self.open::<C>(state) {
+            Ok(opened) => opened,
+            Err(error) => {
+                stop_workers(workers);
+                return Err(error);
+            }
+        };
         let cell =
             Arc::new(Mutex::new(CaptureCell { current: Some(capture), closed: CaptureCounts::default() }));
         let cell_of_metrics = cell.clone();
@@ -340,7 +348,6 @@ impl Live<'_> {
         let telemetry = pipeline.telemetry(self.config, source, self.interface.name().to_owned(), counts);
         let server =
             self.config.metrics.enabled.then(|| serve_metrics(self.config, &telemetry)).transpose()?;
-        let workers = self.start_workers(&pipeline)?;
         self.attach(&workers, sources, &telemetry, &cell)?;
         let reader_gone = pipeline.exporter.reader_gone.clone();
         let error = self.watch(state, &workers, &telemetry, &cell, &reader_gone).err();
