@@ -72,6 +72,8 @@ The columns of a flow record: their names in JSON and CSV and their places in th
   by name. Numbers that are always known are left out of a record in which they are zero.
 - `forward_` columns are about what the source sent, `reverse_` columns about what the destination sent; counters
   and latencies are those of the record's span unless the meaning says otherwise.
+- What exactly the sensor counts as a retransmission, a round trip or an answer is in
+  [TCP.md](../sensor-user/TCP.md).
 ";
 
 const PRINTED_HEAD: &str = "

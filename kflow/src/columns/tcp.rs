@@ -295,7 +295,7 @@ macro_rules! direction {
                     wire: own(79 + $id, concat!("RTT_JITTER_US", $end)),
                     unit: "µs",
                     meaning: "The same: how much one differs from the next, smoothed as in RFC 3550.",
-                    unknown: "without a sample in the span",
+                    unknown: "with fewer than two samples in the span",
                 },
                 Column {
                     name: concat!(stringify!($side), "_rtt_samples"),

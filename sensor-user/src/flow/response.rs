@@ -1,9 +1,9 @@
 //! How long answers take: the time from the end of what the source asked to the start of what the destination
-//! answers, for any protocol.
+//! answers, for any protocol over TCP and UDP. `TCP.md` of the sensor defines each number.
 //!
-//! A *message* is what asks or answers: new payload for TCP, every packet for other protocols. A *turn* is a message of
-//! the destination after one of the source. An ICMP echo is answered by the reply with its identifier and sequence
-//! number, whatever lies between.
+//! A *message* is what asks or answers: new payload for TCP, every packet for UDP. A *turn* is a message of the
+//! destination after one of the source. Of ICMP echoes the latest request is answered by the reply with its identifier
+//! and sequence number.
 
 use super::microseconds;
 use crate::{
