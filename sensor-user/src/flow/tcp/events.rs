@@ -15,6 +15,7 @@ pub struct Events {
     /// Of the latest SYN and SYN+ACK.
     syn_time: Moment,
     syn_ack_time: Moment,
+    /// If the SYN was missed, who its SYN+ACK is for.
     syn_sender: u8,
     /// OR of [`kflow::record::handshake`].
     pub handshake: u8,
@@ -110,8 +111,15 @@ impl Events {
         self.syn_time = now;
     }
 
+    pub(super) fn has_syn(&self) -> bool {
+        self.handshake & handshake::SYN != 0
+    }
+
     pub(super) fn note_syn_ack(&mut self, sender: usize, now: Moment) {
-        let is_answer = self.handshake & handshake::SYN != 0 && usize::from(self.syn_sender) != sender;
+        if !self.has_syn() {
+            self.syn_sender = 1 - sender as u8;
+        }
+        let is_answer = self.has_syn() && usize::from(self.syn_sender) != sender;
         if is_answer && self.handshake & handshake::SYN_ACK == 0 {
             self.server_network_us = Some(microseconds(now.since(self.syn_time)));
         }
@@ -119,7 +127,7 @@ impl Events {
         self.syn_ack_time = now;
     }
 
-    /// The first ACK after a SYN, whoever sent it. Returns the time since then.
+    /// The first ACK after a SYN, whoever sent it. Returns the time since then; nothing if the SYN was missed.
     pub(super) fn note_first_ack(&mut self, sender: usize, segment: &Segment<'_>) -> u64 {
         let is_client = usize::from(self.syn_sender) == sender && segment.flags & flag::RST == 0;
         if is_client && self.handshake & handshake::ACK == 0 {
@@ -128,7 +136,7 @@ impl Events {
                 self.client_network_us = Some(microseconds(segment.time.since(self.syn_ack_time)));
             }
         }
-        let elapsed_ns = segment.time.since(self.syn_time);
+        let elapsed_ns = if self.has_syn() { segment.time.since(self.syn_time) } else { 0 };
         if elapsed_ns > 0 {
             self.total_network_us = Some(microseconds(elapsed_ns));
         }

@@ -124,7 +124,7 @@ mod mark {
     pub const WINDOW: u16 = 1 << 8;
     /// The announced window is zero.
     pub const ZERO_WINDOW: u16 = 1 << 9;
-    /// This side's SYN waits for the first ACK after it.
+    /// This side's SYN waits for the first ACK after it; also a SYN that was missed, once it is answered.
     pub const SYN_WAITS: u16 = 1 << 10;
 }
 
@@ -287,13 +287,18 @@ impl Connection {
             }
             ACK => {
                 self.round_trip_ns = events.note_first_ack(sender, segment);
-                // A round trip in no time was none: the next ACK is looked at.
-                if self.round_trip_ns > 0 {
+                // A round trip in no time was none: the next ACK is looked at. Without the SYN there is none.
+                if self.round_trip_ns > 0 || !events.has_syn() {
                     sides.iter_mut().for_each(|side| side.marks &= !SYN_WAITS);
                 }
             }
             0 => {}
-            _ => events.note_syn_ack(sender, segment.time),
+            _ => {
+                events.note_syn_ack(sender, segment.time);
+                if !events.has_syn() {
+                    sides[1 - sender].marks |= SYN_WAITS;
+                }
+            }
         }
     }
 

@@ -144,6 +144,18 @@ fn handshake_that_was_missed_tells_nothing() {
 }
 
 #[test]
+fn handshake_without_its_syn_tells_the_round_trip_to_the_client() {
+    let mut talk = Talk::new();
+    talk.say(SERVER, (0, 1), 0, Said { flags: SYN | ACK, ..PLAIN });
+    talk.pause(10).ack(CLIENT, (1, 1));
+    talk.pause(5).data(CLIENT, (1, 1), 100).pause(5).ack(SERVER, (1, 101));
+    let events = talk.events;
+    assert_eq!(events.client_network_us, Some(10_000));
+    assert_eq!((events.server_network_us, events.total_network_us), (None, None));
+    assert_eq!(events.handshake, handshake::SYN_ACK | handshake::ACK);
+}
+
+#[test]
 fn repeated_syn_counts_from_the_latest() {
     let mut talk = Talk::new();
     let syn = Said { flags: SYN, ..PLAIN };
