@@ -476,14 +476,15 @@ impl Side {
             self.next = segment.sequence;
             self.next_time = segment.time;
         }
-        if kind == Kind::WindowProbe {
-            return false;
-        }
         let end = segment.end();
-        let is_farther = is_after(end, self.next);
         if is_after(end, self.contiguous) && !is_after(segment.sequence, self.contiguous) {
             self.fill(end);
         }
+        // Its byte was seen, but is sent again unless the other side had room for it.
+        if kind == Kind::WindowProbe {
+            return false;
+        }
+        let is_farther = is_after(end, self.next);
         if is_farther {
             self.next = end;
             self.next_time = segment.time;

@@ -288,6 +288,15 @@ fn zero_window_is_counted_and_timed_and_probes_are_no_retransmissions() {
 }
 
 #[test]
+fn byte_of_a_window_probe_that_found_room_is_no_capture_gap() {
+    let mut talk = Talk::established();
+    talk.data(SERVER, (1, 1), 100).pause(1).say(CLIENT, (1, 101), 0, Said { window: 0, ..PLAIN });
+    talk.pause(500).data(SERVER, (101, 1), 1).pause(1).ack(CLIENT, (1, 102));
+    talk.data(SERVER, (102, 1), 100).pause(1).ack(CLIENT, (1, 202));
+    assert_eq!((talk.of(SERVER).capture_gaps, talk.of(SERVER).capture_gap_bytes), (0, 0));
+}
+
+#[test]
 fn window_scales_only_if_both_sides_offer_it() {
     let scale = |shift| [3, 3, shift, 0];
     let (seven, two) = (scale(7), scale(2));
