@@ -1,7 +1,7 @@
 //! Counters that one thread writes and the metrics server reads, without a lock or a locked instruction.
 
 use crate::packet::{
-    Anomaly, NotFlow, NotInner,
+    Anomaly, NotFlow, NotInner, Packet,
     reassembly::{Ending, ReassemblyCounts, ReassemblyLevels, Refusal},
 };
 use hdrhistogram::Histogram;
@@ -75,6 +75,13 @@ pub struct WorkerCells {
 }
 
 impl WorkerCells {
+    #[inline(always)]
+    pub fn note_anomaly(&self, packet: &Packet) {
+        if let Some(anomaly) = packet.anomaly {
+            self.anomalies[anomaly as usize].add(1);
+        }
+    }
+
     pub fn note_inner(&self, found: Result<(), NotInner>) {
         match found {
             Ok(()) => self.inner_packets.add(1),

@@ -171,9 +171,7 @@ impl Datapath {
         *frame_index = index;
         *is_beside = false;
         *hash = frame.hash.unwrap_or_else(|| packet.key.hash(self.flows.hash_key));
-        if let Some(anomaly) = packet.anomaly {
-            self.flows.cells.anomalies[anomaly as usize].add(1);
-        }
+        self.flows.cells.note_anomaly(packet);
         // Which flow a fragment belongs to is not known yet.
         let is_judged = packet.fragment != Fragment::Whole;
         if !is_judged && let Some(filter) = &self.flows.filter {
@@ -199,6 +197,7 @@ impl Datapath {
         let found = packet::decode_inner(frame, &outer.packet, &tunnels.ports, &mut inner.packet);
         flows.cells.note_inner(found);
         if found.is_ok() {
+            flows.cells.note_anomaly(&inner.packet);
             inner.hash = inner.packet.key.hash(flows.hash_key);
             inner.frame = outer.frame;
             inner.is_beside = tunnels.count == TunnelCount::Both;
@@ -380,8 +379,12 @@ impl Flows {
         if found.is_err() {
             return;
         }
+        self.cells.note_anomaly(&inner);
         // Its frames are counted to the flow of the fragments.
         let amount = Amount { frame_bytes: 0, ..Amount::one(&inner, whole) };
         self.count(&inner, whole, amount, true);
     }
 }
+
+#[cfg(test)]
+mod tests;
