@@ -251,8 +251,13 @@ impl Datapath {
         fragment.tcp_flags |= whole_packet.tcp_flags;
         fragment.transport_start = whole_packet.transport_start;
         fragment.payload_wire_bytes = whole_packet.payload_wire_bytes;
+        let is_wanted =
+            flows.filter.as_ref().is_none_or(|filter| filter.check(&fragment, frame.screening).is_ok());
         flows.count(&fragment, &whole, amount, *is_beside);
-        if tunnels.count != TunnelCount::Outer && packet::may_carry(whole_packet, &tunnels.ports) {
+        if !is_wanted || tunnels.count == TunnelCount::Outer {
+            return;
+        }
+        if packet::may_carry(whole_packet, &tunnels.ports) {
             flows.count_inner_of_whole(&whole, whole_packet, &tunnels.ports);
         }
     }

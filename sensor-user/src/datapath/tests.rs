@@ -8,12 +8,14 @@ use crate::{
     export::{Exporter, Lane, NamedSink, Outbox, WhenFull},
     filter::PacketFilter,
     flow::TableConfig,
-    packet::{Anomaly, reassembly::ReassemblyConfig},
+    packet::{Anomaly, NotFlow, reassembly::ReassemblyConfig},
     source::{BURST_FRAMES_MAX, Frame},
 };
 use kflow::{FlowRecord, Sink, SinkError};
 use sensor_ebpf::hash::HashKey;
 use std::{
+    collections::BTreeSet,
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -97,6 +99,10 @@ impl Setup {
 }
 
 impl Outcome {
+    fn not_flow(&self, reason: NotFlow) -> u64 {
+        self.cells.not_flow[reason as usize].read()
+    }
+
     /// Every frame is accounted for once, and every packet of a record is one that was counted.
     #[track_caller]
     fn assert_balanced(&self, frames: &Timed) {
@@ -105,6 +111,12 @@ impl Outcome {
         assert_eq!(counted + not_flow, frames.len() as u64);
         let in_records: u64 = self.records.iter().map(|r| r.forward.packets + r.reverse.packets).sum();
         assert_eq!(in_records, counted + self.cells.packets_beside.read());
+    }
+
+    /// Source addresses of flows that were inside of a tunnel.
+    fn tenants(&self) -> BTreeSet<IpAddr> {
+        let inner = self.records.iter().filter(|record| record.tunnel.depth > 0);
+        inner.map(|record| record.source.address).collect()
     }
 }
 
@@ -194,4 +206,18 @@ fn what_is_odd_about_an_inner_packet_is_counted() {
     let outcome = Setup::counting(TunnelCount::Inner).run(&frames);
     assert_eq!(outcome.cells.anomalies[Anomaly::TunnelDepth as usize].read(), 1);
     outcome.assert_balanced(&frames);
+}
+
+#[test]
+fn what_a_filtered_datagram_carries_is_filtered_with_it() {
+    let frames = fragmented_tunnel();
+    let filter = FilterConfig { exclude_protocols: vec![GRE], ..FilterConfig::default() };
+    for count in MODES {
+        let outcome = Setup { filter: filter.clone(), ..Setup::counting(count) }.run(&frames);
+        assert_eq!(outcome.records.len(), 0, "{count:?}: {:?}", outcome.records);
+        assert_eq!(outcome.not_flow(NotFlow::Filtered), frames.len() as u64);
+        outcome.assert_balanced(&frames);
+    }
+    let unfiltered = Setup::counting(TunnelCount::Inner).run(&frames);
+    assert_eq!(unfiltered.tenants().len(), 1, "the datagram is put together and looked into");
 }
