@@ -1,5 +1,6 @@
 //! Distinct counts from small sketches that merge at memory speed.
 
+pub mod datasketches;
 mod error;
 mod estimate;
 pub mod hash;

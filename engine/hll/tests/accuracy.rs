@@ -38,10 +38,10 @@ fn trials(bits: u8, count: u64, trials: u64) -> Trials {
 
 #[test]
 fn error_is_at_most_the_promised_one_at_every_size() {
-    for bits in [6, 8, 10] {
+    for bits in [6, 8] {
         let promised = Precision::new(bits).unwrap().standard_error();
         let m = f64::from(1 << bits);
-        for load in [0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 50.0] {
+        for load in [0.3, 1.0, 3.0, 10.0, 50.0] {
             let Trials { bias, rmse, coverage, stated_error } = trials(bits, (load * m) as u64, 1000);
             let what = format!(
                 "precision {bits}, {load} m: bias {bias:.5}, rmse {rmse:.5}, coverage {coverage:.3}, stated {stated_error:.5}"
