@@ -4,14 +4,14 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     value: f64,
-    relative_error: f64,
+    standard_error: f64,
     at_least: f64,
 }
 
 impl Estimate {
-    /// `at_least` is what is certain: the number of values that the sketch can tell apart.
-    pub(crate) fn new(value: f64, relative_error: f64, at_least: f64) -> Estimate {
-        Estimate { value: value.max(at_least), relative_error, at_least }
+    /// `at_least` is what is certain, such as the number of values that the sketch can tell apart.
+    pub(crate) fn new(value: f64, standard_error: f64, at_least: f64) -> Estimate {
+        Estimate { value: value.max(at_least), standard_error, at_least }
     }
 
     /// The estimate. It is infinite if the sketch is full, which takes more values than can be counted.
@@ -26,19 +26,17 @@ impl Estimate {
 
     /// One standard deviation of the estimate.
     pub fn standard_error(self) -> f64 {
-        if self.value == 0.0 { 0.0 } else { self.value * self.relative_error }
+        self.standard_error
     }
 
-    /// Lower and upper bound between which the true number lies with the probability `confidence`.
-    ///
-    /// The logarithm of the estimate is taken to be normally distributed, which keeps the lower bound positive where
-    /// the error is large. `confidence` is clamped to what a number can express between 0 and 1.
+    /// Lower and upper bound between which the true number lies with the probability `confidence`, the error being
+    /// normally distributed. `confidence` is clamped to what a number can express between 0 and 1.
     pub fn bounds(self, confidence: f64) -> (f64, f64) {
-        if self.value == 0.0 || self.relative_error == 0.0 {
-            return (self.value, self.value);
+        if !self.value.is_finite() {
+            return (self.at_least, f64::INFINITY);
         }
-        let spread = (two_sided_quantile(confidence) * self.relative_error).exp();
-        ((self.value / spread).max(self.at_least), self.value * spread)
+        let spread = two_sided_quantile(confidence) * self.standard_error;
+        ((self.value - spread).max(self.at_least), self.value + spread)
     }
 }
 
@@ -101,7 +99,7 @@ mod tests {
 
     #[test]
     fn any_confidence_has_bounds_that_hold_the_estimate() {
-        let estimate = Estimate::new(1e6, 0.01, 5000.0);
+        let estimate = Estimate::new(1e6, 1e4, 5000.0);
         for confidence in
             [-1.0, 0.0, 0.5, 0.95, 1.0 - 1e-16, 1.0, 2.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY]
         {
@@ -113,7 +111,7 @@ mod tests {
 
     #[test]
     fn wider_bounds_come_with_more_confidence_and_never_below_what_is_certain() {
-        let estimate = Estimate::new(100.0, 0.1, 95.0);
+        let estimate = Estimate::new(100.0, 10.0, 95.0);
         assert!(estimate.bounds(0.99).1 > estimate.bounds(0.9).1);
         assert_eq!(estimate.bounds(0.99).0, 95.0);
         assert_eq!(Estimate::new(0.0, 0.0, 0.0).bounds(0.99), (0.0, 0.0));

@@ -3,8 +3,10 @@
 pub mod datasketches;
 mod error;
 mod estimate;
+mod groups;
 pub mod hash;
 mod likelihood;
+mod overlap;
 mod precision;
 mod register;
 mod rice;
@@ -16,6 +18,8 @@ mod view;
 
 pub use error::Error;
 pub use estimate::Estimate;
+pub use groups::Groups;
+pub use overlap::Overlap;
 pub use precision::Precision;
 pub use sketch::Sketch;
 pub use view::SketchRef;

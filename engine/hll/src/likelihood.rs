@@ -38,11 +38,11 @@ pub(crate) struct Levels {
     pub unseen: [u32; LEVELS],
 }
 
-/// The most likely number of values and its standard error relative to it.
+/// The most likely number of values and its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Maximum {
     pub count: f64,
-    pub relative_error: f64,
+    pub standard_error: f64,
 }
 
 impl Levels {
@@ -54,7 +54,7 @@ impl Levels {
     pub fn maximum(&self) -> Maximum {
         let total: f64 = self.seen.iter().map(|seen| f64::from(*seen)).sum();
         if total == 0.0 {
-            return Maximum { count: 0.0, relative_error: 0.0 };
+            return Maximum { count: 0.0, standard_error: 0.0 };
         }
         let weighted = |counts: &[u32; LEVELS]| -> f64 {
             (0..LEVELS).map(|level| f64::from(counts[level]) * weight(level)).sum()
@@ -62,7 +62,7 @@ impl Levels {
         let (seen, unseen) = (weighted(&self.seen), weighted(&self.unseen));
         // Every slot saw every level that it knows of: as many values as make that likely, and no end.
         if unseen == 0.0 {
-            return Maximum { count: f64::INFINITY, relative_error: f64::INFINITY };
+            return Maximum { count: f64::INFINITY, standard_error: f64::INFINITY };
         }
         // x · (derivative of the likelihood) = Σ seen φ(x w) - x Σ unseen w, with φ(y) = y / (e^y - 1). This is convex and
         // falls, so that Newton's method from the left of the root comes ever closer to it. As φ(y) ≥ 1 - y / 2, this is
@@ -89,9 +89,11 @@ impl Levels {
                 break;
             }
         }
-        // The number of values is given and not itself Poisson distributed; with it in hand, that much less is uncertain.
-        let variance = (1.0 / curvature - 1.0 / (x * self.slots)).max(0.0);
-        Maximum { count: x * self.slots, relative_error: variance.sqrt() }
+        let count = x * self.slots;
+        // Were the number of values Poisson distributed itself, the estimate would have the relative variance 1 / curvature.
+        // It is given, so that its own share is not there.
+        let variance = (1.0 / curvature - 1.0 / count).max(0.0);
+        Maximum { count, standard_error: count * variance.sqrt() }
     }
 }
 

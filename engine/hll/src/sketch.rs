@@ -5,6 +5,7 @@ use std::mem;
 use crate::error::Error;
 use crate::estimate::Estimate;
 use crate::hash;
+use crate::overlap::Overlap;
 use crate::precision::Precision;
 use crate::register::{self, Register};
 use crate::simd;
@@ -155,6 +156,11 @@ impl Sketch {
         self.view().estimate()
     }
 
+    /// How the values of this sketch and of another overlap. Of two precisions the lower is used.
+    pub fn overlap<'b>(&self, other: impl Into<SketchRef<'b>>) -> Overlap {
+        self.view().overlap(other)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.view().is_empty()
     }
@@ -208,7 +214,7 @@ impl Sketch {
     }
 }
 
-fn empty_registers(precision: Precision) -> Box<[Register]> {
+pub(crate) fn empty_registers(precision: Precision) -> Box<[Register]> {
     vec![[0; 4]; precision.registers()].into_boxed_slice()
 }
 

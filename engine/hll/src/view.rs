@@ -24,6 +24,7 @@
 use crate::error::Error;
 use crate::estimate::Estimate;
 use crate::likelihood::{LEVELS, Levels};
+use crate::overlap::Overlap;
 use crate::precision::Precision;
 use crate::register::{self, Register};
 use crate::rice;
@@ -97,13 +98,18 @@ impl<'a> SketchRef<'a> {
         let most_likely = self.levels().maximum();
         match self.form {
             Form::Sparse(_) | Form::Packed { .. } => {
-                Estimate::new(most_likely.count, most_likely.relative_error, self.token_count() as f64)
+                Estimate::new(most_likely.count, most_likely.standard_error, self.token_count() as f64)
             }
             Form::Dense(registers) => {
-                let unbiased = most_likely.count / (1.0 + BIAS / registers.len() as f64);
-                Estimate::new(unbiased, most_likely.relative_error, 0.0)
+                let bias = 1.0 + BIAS / registers.len() as f64;
+                Estimate::new(most_likely.count / bias, most_likely.standard_error / bias, 0.0)
             }
         }
+    }
+
+    /// How the values of this sketch and of another overlap. Of two precisions the lower is used.
+    pub fn overlap<'b>(self, other: impl Into<SketchRef<'b>>) -> Overlap {
+        Overlap::of(self, other.into())
     }
 
     /// Bytes that [`SketchRef::write_to`] appends.
@@ -155,7 +161,7 @@ impl<'a> SketchRef<'a> {
         }
     }
 
-    fn levels(self) -> Levels {
+    pub(crate) fn levels(self) -> Levels {
         if let Form::Dense(registers) = self.form {
             return simd::tally(registers).levels(self.precision.slots());
         }

@@ -99,7 +99,7 @@ impl Hll {
             below += seen[level];
         }
         let most_likely = Levels { slots: self.registers.len() as f64, seen, unseen }.maximum();
-        Estimate::new(most_likely.count, most_likely.relative_error, 0.0)
+        Estimate::new(most_likely.count, most_likely.standard_error, 0.0)
     }
 
     fn empty(log_registers: u8) -> Hll {
