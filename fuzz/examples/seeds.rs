@@ -6,6 +6,8 @@ use kflow::{
     Endpoint, FlowRecord, IcmpKind, Latency, TcpDirection, TcpRecord, TcpState, Tunnel, TunnelKind,
     codec::Encoder,
 };
+use hll::{Precision, Sketch, datasketches::Hll};
+use kflow::{Endpoint, FlowRecord, codec::Encoder};
 use sensor_user::source::LinkType;
 use std::{fs, io, path::Path};
 use traffic::{
@@ -22,6 +24,7 @@ const FRAMES_PER_MIX: usize = 12;
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     for target in ["decode", "kflow_decode", "pcap", "flow", "reassembly"] {
+    for target in ["decode", "hll_deserialise", "kflow_decode", "pcap", "flow"] {
         fs::create_dir_all(corpus.join(target))?;
     }
     for mix in Mix::ALL {
@@ -57,6 +60,13 @@ fn main() -> io::Result<()> {
         let records: Vec<FlowRecord> = kinds.iter().map(|(_, record)| record.clone()).take(count).collect();
         let message = encoder.encode(&records).expect("few records fit a message");
         fs::write(corpus.join(format!("kflow_decode/{count}-records")), message)?;
+    }
+    for (bits, count) in [(4, 0), (4, 3), (4, 100), (10, 1), (10, 100), (10, 256), (10, 1000), (14, 1000)] {
+        let mut sketch = Sketch::new(Precision::new(bits).expect("a precision in range"));
+        (0..count).for_each(|number| sketch.add_u64(number));
+        fs::write(corpus.join(format!("hll_deserialise/{bits}-{count}")), sketch.to_bytes())?;
+        let foreign = Hll::from(&sketch).to_bytes();
+        fs::write(corpus.join(format!("hll_deserialise/{bits}-{count}-datasketches")), foreign)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 pub mod datasketches;
 mod error;
 mod estimate;
+mod ffi;
 mod groups;
 pub mod hash;
 mod likelihood;

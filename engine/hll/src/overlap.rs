@@ -102,7 +102,7 @@ impl Observed {
     fn of_registers(first: &[Register], second: &[Register]) -> Observed {
         let mut observed = Observed::new((first.len() as u32) << SUB_BITS);
         // Pairs of registers by the level of the largest value of either, 0 for none.
-        let mut tops = [0; LEVELS + 1];
+        let mut tops = [0_u32; LEVELS + 1];
         for (first, second) in first.iter().zip(second) {
             let [first, second] = [first, second].map(|register| Seen(u32::from_le_bytes(*register)));
             let top = first.largest().max(second.largest());
@@ -124,9 +124,9 @@ impl Observed {
         }
         // Above, neither saw anything.
         let mut below = 0;
-        for level in 0..LEVELS {
-            below += tops[level];
-            observed.joint[level][NEITHER] += below << SUB_BITS;
+        for (counts, pairs) in observed.joint.iter_mut().zip(tops) {
+            below += pairs;
+            counts[NEITHER] += below << SUB_BITS;
         }
         observed
     }

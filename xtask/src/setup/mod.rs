@@ -27,6 +27,8 @@ const PACKAGES: &[&[&str]] = &[
     // promtool judges the metrics page.
     &["prometheus"],
     &["valgrind"],
+    // The sketch library is tested as C programs find it.
+    &["pkgconf", "pkg-config"],
     &["capnproto"],
 ];
 
@@ -34,7 +36,7 @@ const PACKAGES: &[&[&str]] = &[
 ///
 /// Reports each item: ok, installed or missing. On Debian as root or by
 /// sudo: build-essential iproute2 iputils-ping curl nginx-light dnsmasq-base bind9-dnsutils iperf3 wrk tcpdump
-/// prometheus valgrind capnproto, and for the eBPF programs rustc-web, rust-web-src and the llvm-NN-dev of its
+/// prometheus valgrind pkgconf capnproto, and for the eBPF programs rustc-web, rust-web-src and the llvm-NN-dev of its
 /// LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder. Where systemd
 /// runs, Debian starts nginx and prometheus as services when it installs them; only the programs are used here.
 #[derive(Debug, Args)]
