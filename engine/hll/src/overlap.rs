@@ -5,7 +5,7 @@
 //! did, it may be one of both or one of each. The numbers of values in A alone, in B alone and in both are those that make
 //! what both sketches saw together most likely. (The idea is that of Ertl, "New cardinality estimation algorithms for
 //! HyperLogLog sketches", 2017, section on joint estimation, here for registers that remember more.) The information
-//! matrix at the maximum gives the errors.
+//! matrix at the maximum gives the errors; for a part of a hundredth of the union they are stated up to a fifth too small.
 
 use crate::estimate::Estimate;
 use crate::likelihood::{LEVELS, Levels, weight};

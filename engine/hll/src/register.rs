@@ -50,7 +50,13 @@ pub(crate) fn seen(register: u32) -> u32 {
 pub(crate) fn add(registers: &mut [Register], token: Token) {
     let index = (token.position() >> SUB_BITS) as usize & (registers.len() - 1);
     let register = &mut registers[index];
-    *register = merged(u32::from_le_bytes(*register), of_value(token.value())).to_le_bytes();
+    let (before, added) = (u32::from_le_bytes(*register), of_value(token.value()));
+    let (high, low) = (before.max(added), before.min(added));
+    let distance = (high >> WINDOW) - (low >> WINDOW);
+    // The same as `merged`, for which a shift of 64 bits saves the check of nearly every distance.
+    let below =
+        if distance < u64::BITS { (u64::from(seen(low)) >> distance) as u32 & WINDOW_MASK } else { 0 };
+    *register = (high | below).to_le_bytes();
 }
 
 /// The largest value seen; 0 if there is none.
@@ -77,6 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::token::LEVEL_MAX;
 
     /// The register as its definition says it, from a set.
     fn by_definition(values: &BTreeSet<u32>) -> u32 {
@@ -96,6 +103,21 @@ mod tests {
             prop_assert_eq!(register, by_definition(&values.iter().copied().collect()));
             prop_assert!(is_possible(register));
             prop_assert_eq!(largest(register), values.iter().copied().max().unwrap_or(0));
+        }
+
+        #[test]
+        fn value_is_added_as_its_register_is_merged(
+            values in prop::collection::vec(1..=VALUE_MAX, 0..40), position in 0..64_u32, level in 0..=LEVEL_MAX,
+        ) {
+            let token = Token::new(position, level).unwrap();
+            let before = inserted(&values);
+            let mut registers = [before.to_le_bytes(); 16];
+            add(&mut registers, token);
+            let expected = merged(before, of_value(token.value()));
+            for (index, register) in registers.into_iter().enumerate() {
+                let is_it = index == (position / 4) as usize;
+                prop_assert_eq!(u32::from_le_bytes(register), if is_it { expected } else { before });
+            }
         }
 
         #[test]

@@ -65,7 +65,15 @@ pub(crate) mod portable {
 
     #[inline(always)]
     pub fn add_hashes(into: &mut [Register], hashes: &[u64]) {
-        for hash in hashes {
+        let (fours, rest) = hashes.as_chunks::<4>();
+        // Four at a time, which saves some of the counting; every instruction counts here.
+        for [a, b, c, d] in fours {
+            register::add(into, Token::of_hash(*a));
+            register::add(into, Token::of_hash(*b));
+            register::add(into, Token::of_hash(*c));
+            register::add(into, Token::of_hash(*d));
+        }
+        for hash in rest {
             register::add(into, Token::of_hash(*hash));
         }
     }
@@ -95,14 +103,14 @@ mod tests {
     use super::*;
     use crate::precision::Precision;
 
-    /// Registers of a sketch of `count` pseudo-random hashes, some of them shifted towards high levels.
+    /// Registers of a sketch of `count` pseudo-random hashes, shifted towards high levels.
     fn registers(precision: Precision, count: u64, seed: u64) -> Vec<Register> {
         let mut registers = vec![[0; 4]; precision.registers()];
         let hashes: Vec<u64> = (0..count)
             .map(|n| {
                 let hash = crate::hash::of_u64(seed << 32 | n);
-                let zeros = hash % 31;
-                hash << 31 >> zeros | hash & 0xfff
+                // The registers from the upper bits, the level from the lower ones, shifted by others yet.
+                hash >> 50 << 50 | hash << 30 >> 30 << (hash >> 45 & 31)
             })
             .collect();
         portable::add_hashes(&mut registers, &hashes);

@@ -1,17 +1,17 @@
-//! What a sketch keeps of a hash: 22 bits that say where it falls and how rare it is.
+//! What a sketch keeps of a hash: 22 bits that say where it falls, and how rare it is.
 //!
 //! ```text
-//!  hash    63                          22 21                     p p-1        2 1   0
-//!         ┌──────────────────────────────┬──────────────────────────┬──────────┬─────┐
-//!         │ level = leading zeros, ≤ 42  │ position (22 bits)       │ register │ sub │
-//!         └──────────────────────────────┴──────────────────────────┴──────────┴─────┘
-//!  token   27                                                    6 5               0
-//!         ┌───────────────────────────────────────────────────────┬─────────────────┐
-//!         │ position                                              │ level           │
-//!         └───────────────────────────────────────────────────────┴─────────────────┘
+//!  hash    63                         p+42        44 43 42 41                                    0
+//!         ┌───────────────────────────┬─────────────┬─────┬───────────────────────────────────────┐
+//!         │ position (22 bits)        │  register   │ sub │ level = number of trailing zeros, ≤ 42│
+//!         └───────────────────────────┴─────────────┴─────┴───────────────────────────────────────┘
+//!  token   27                                                            6 5                     0
+//!         ┌───────────────────────────────────────────────────────────────┬───────────────────────┐
+//!         │ position, register and sub                                    │ level                 │
+//!         └───────────────────────────────────────────────────────────────┴───────────────────────┘
 //! ```
 //!
-//! The two lowest bits and the level make the update value `4 * level + sub + 1`; at precision `p` the next
+//! The two lowest bits of the position and the level make the update value `4 * level + sub + 1`; at precision `p` the next
 //! `p` - 2 bits of the position choose the register. Both come from the token alone, so a token serves sketches of
 //! every precision, and a register of a lower precision is the union of registers of a higher one.
 
@@ -22,7 +22,7 @@ pub(crate) const SUB_BITS: u32 = 2;
 /// Bits below the position in a token.
 const LEVEL_BITS: u32 = 6;
 
-/// The level of a hash whose bits above the position are all zero.
+/// The level of a hash whose bits below the position are all zero.
 pub(crate) const LEVEL_MAX: u32 = u64::BITS - POSITION_BITS;
 /// The largest update value.
 pub(crate) const VALUE_MAX: u32 = (LEVEL_MAX << SUB_BITS) + (1 << SUB_BITS);
@@ -37,8 +37,9 @@ impl Token {
 
     #[inline(always)]
     pub fn of_hash(hash: u64) -> Token {
-        let position = hash as u32 & ((1 << POSITION_BITS) - 1);
-        let level = (hash | 1 << (POSITION_BITS - 1)).leading_zeros();
+        let position = (hash >> LEVEL_MAX) as u32;
+        // Trailing zeros, as every processor counts them quickly, other than leading ones.
+        let level = (hash | 1 << LEVEL_MAX).trailing_zeros();
         Token(position << LEVEL_BITS | level)
     }
 
@@ -86,7 +87,7 @@ mod tests {
     proptest! {
         #[test]
         fn token_of_a_hash_is_in_range(hash: u64, zeros in 0..64u32) {
-            let token = Token::of_hash(hash >> zeros);
+            let token = Token::of_hash(hash << zeros);
             prop_assert_eq!(Token::new(token.position(), token.level()), Some(token));
             prop_assert!(token.bits() < Token::END);
             prop_assert!((1..=VALUE_MAX).contains(&token.value()));
@@ -94,11 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn level_counts_the_zeros_above_the_position() {
+    fn level_counts_the_zeros_below_the_position() {
         assert_eq!(Token::of_hash(u64::MAX).level(), 0);
-        assert_eq!(Token::of_hash(1 << 62).level(), 1);
-        assert_eq!(Token::of_hash(1 << POSITION_BITS).level(), LEVEL_MAX - 1);
-        assert_eq!(Token::of_hash((1 << POSITION_BITS) - 1).level(), LEVEL_MAX);
+        assert_eq!(Token::of_hash(2).level(), 1);
+        assert_eq!(Token::of_hash(1 << (LEVEL_MAX - 1)).level(), LEVEL_MAX - 1);
+        assert_eq!(Token::of_hash(5 << LEVEL_MAX), Token::new(5, LEVEL_MAX).unwrap());
         assert_eq!(Token::of_hash(0).level(), LEVEL_MAX);
     }
 

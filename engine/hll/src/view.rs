@@ -12,7 +12,7 @@
 //! | 4 | 4 | sparse: number of tokens, at most 2^(precision - 2); dense: 0 |
 //! | 8 | | sparse: the tokens; dense: 2^(precision - 2) registers of 4 bytes each |
 //!
-//! - A *token* is what is kept of a hash: its lowest 22 bits (the position) and the number of its leading zeros, at most
+//! - A *token* is what is kept of a hash: its upper 22 bits (the position) and the number of its trailing zeros, at most
 //!   42 (the level). Tokens are sorted by position, then by level, none twice. Each is written, least significant bit
 //!   first, as its distance in position to the token before (to 0 for the first) and its level: the distance divided by
 //!   2^k as that many zeros and a one, its lower k bits, the level as that many zeros and a one. k is the binary

@@ -9,7 +9,7 @@ fn hashes() -> impl Strategy<Value = Vec<u64>> {
     let many = (any::<u32>(), prop_oneof![0..40_u64, 0..3000_u64])
         .prop_map(|(seed, count)| (0..count).map(|n| hash::of_u64(u64::from(seed) << 32 | n)).collect());
     let rare = vec((any::<u64>(), 0..64_u32, 0..64_u32), 0..100).prop_map(|parts| {
-        parts.into_iter().map(|(hash, high, low)| hash >> high & !(u64::MAX >> low)).collect()
+        parts.into_iter().map(|(hash, zeros, bits)| hash << zeros & !(u64::MAX << bits)).collect()
     });
     prop_oneof![3 => many, 1 => rare]
 }
@@ -188,8 +188,9 @@ fn every_way_to_add_a_number_adds_the_same_value() {
 #[test]
 fn serial_form_is_the_documented_one() {
     let precision = Precision::new(4).unwrap();
-    // Positions 5 and 2^20 + 1, levels 0 and 3.
-    let sparse = sketch(precision, &[1 << 63 | 5, 1 << 60 | 1 << 20 | 1]);
+    let hash =
+        |position: u64, level: u32| position << 42 | 1_u64.checked_shl(level).unwrap() & ((1 << 42) - 1);
+    let sparse = sketch(precision, &[hash(5, 0), hash((1 << 20) + 1, 3)]);
     // k = 21: "1", 21 bits of 5, "1"; then the distance 2^20 - 4 likewise, and "0001".
     let bits: u64 = 1 | 5 << 1 | 1 << 22 | 1 << 23 | ((1 << 20) - 4) << 24 | 8 << 45;
     let mut expected = vec![b'H', b'L', 1, 4, 2, 0, 0, 0];
@@ -198,7 +199,7 @@ fn serial_form_is_the_documented_one() {
 
     // Five values, one more than a sparse sketch holds: in register 1 the values 1, 2 and 9, in register 3 the value 172
     // and the value 170.
-    let hashes = [1 << 63 | 4, 1 << 63 | 5, 1 << 61 | 4, 15, 13];
+    let hashes = [hash(4, 0), hash(5, 0), hash(4, 2), hash(15, 42), hash(13, 42)];
     let mut expected = vec![b'H', b'L', 1, 4 | 0x80, 0, 0, 0, 0];
     let registers: [u32; 4] =
         [0, (9 + 24) << 24 | 1 << (24 - 7) | 1 << (24 - 8), 0, (172 + 24) << 24 | 1 << 22];

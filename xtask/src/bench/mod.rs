@@ -3,6 +3,7 @@
 //! A group is a benchmark of one crate, which prints its figures as a JSON array, or a module here.
 
 mod capture;
+mod hll;
 mod peers;
 mod resources;
 
@@ -39,6 +40,8 @@ enum Group {
     Peers,
     /// Live frames to flows, beside a receiver that only takes them.
     Capture,
+    /// Distinct counts by sketches, beside other libraries; draws the pictures of their documentation.
+    Hll,
 }
 
 /// One figure, and what it is compared with.
@@ -66,6 +69,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
             Group::Encode => cargo_bench("kflow", "encode")?,
             Group::Peers => peers::measure()?,
             Group::Capture => capture::measure()?,
+            Group::Hll => hll::measure()?,
         });
     }
     print!("{}", table(&figures));

@@ -29,8 +29,8 @@ const LOG_REGISTERS_MAX: u8 = 21;
 /// DataSketches hashes a string as its UTF-8 bytes and a 64-bit integer as its eight little-endian bytes.
 pub fn hash(value: &[u8]) -> u64 {
     let (slot, level) = murmur::hash(value, murmur::DATASKETCHES_SEED);
-    let position = (1 << POSITION_BITS) - 1;
-    level & !position | slot & position
+    // DataSketches takes the slot from the lowest bits, and counts leading zeros.
+    slot << LEVEL_MAX | level.reverse_bits() << POSITION_BITS >> POSITION_BITS
 }
 
 /// A sketch with one register a slot, as DataSketches has it.
