@@ -1,5 +1,5 @@
-//! Any bytes are a sketch or an error, and a sketch can be used in every way: it is written as it was read, its estimate
-//! lies within its bounds, and it merges and overlaps with others.
+//! Any bytes are a sketch or an error, and a sketch can be used in every way: it is written as it was read,
+//! its estimate lies within its bounds, and it merges and overlaps with others.
 #![no_main]
 
 use hll::datasketches::Hll;

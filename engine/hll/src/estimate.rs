@@ -29,8 +29,8 @@ impl Estimate {
         self.standard_error
     }
 
-    /// Lower and upper bound between which the true number lies with the probability `confidence`, the error being
-    /// normally distributed. `confidence` is clamped to what a number can express between 0 and 1.
+    /// Lower and upper bound between which the true number lies with the probability `confidence`, the error
+    /// being normally distributed. `confidence` is clamped to what a number can express between 0 and 1.
     pub fn bounds(self, confidence: f64) -> (f64, f64) {
         if !self.value.is_finite() {
             return (self.at_least, f64::INFINITY);
@@ -48,8 +48,8 @@ fn two_sided_quantile(confidence: f64) -> f64 {
 
 /// The `z` that a standard normal variable exceeds with the probability `tail`, between 1e-17 and 0.5.
 ///
-/// Bisection over the complementary error function: exact enough to be checked against tables, and bounds are not asked
-/// for in a hot loop.
+/// Bisection over the complementary error function: exact enough to be checked against tables, and bounds are
+/// not asked for in a hot loop.
 fn upper_quantile(tail: f64) -> f64 {
     let (mut low, mut high) = (0.0, 9.0);
     for _ in 0..60 {

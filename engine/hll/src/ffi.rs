@@ -1,8 +1,8 @@
 //! The C interface, as `include/hll.h` declares and documents it.
 //!
-//! Every function checks its pointers for null, catches panics and returns a status. What a caller promises beyond that
-//! (pointers point to what they say, and nobody else changes it meanwhile) is in the header; each block here relies on
-//! that and nothing else.
+//! Every function checks its pointers for null, catches panics and returns a status. What a caller promises
+//! beyond that (pointers point to what they say, and nobody else changes it meanwhile) is in the header; each
+//! block here relies on that and nothing else.
 
 #![expect(unsafe_code, reason = "C passes pointers, and finds functions by name")]
 
@@ -107,7 +107,8 @@ unsafe fn put<T>(pointer: *mut T, value: T) -> Result<(), Status> {
     if pointer.is_null() {
         return Err(Status::Null);
     }
-    // SAFETY: it is not null, and the caller promises that it can be written to. What is there need not be initialised.
+    // SAFETY: it is not null, and the caller promises that it can be written to. What is there need not be
+    // initialised.
     unsafe { pointer.write(value) };
     Ok(())
 }
@@ -172,7 +173,8 @@ unsafe fn put_new(pointer: *mut *mut Sketch, sketch: Sketch) -> Result<(), Statu
 pub unsafe extern "C" fn hll_free(sketch: *mut Sketch) {
     if !sketch.is_null() {
         fenced(|| {
-            // SAFETY: it is not null, the header says that it came from `put_new`, and that it is not used any more.
+            // SAFETY: it is not null, the header says that it came from `put_new`, and that it is not used
+            // any more.
             drop(unsafe { Box::from_raw(sketch) });
             Ok(())
         });
@@ -296,7 +298,8 @@ pub unsafe extern "C" fn hll_merge(sketch: *mut Sketch, other: *const Sketch) ->
         return if sketch.is_null() { Status::Null } else { Status::Ok };
     }
     fenced(|| {
-        // SAFETY: the header says that `sketch` is null or a live sketch that is ours alone, and it is not `other`.
+        // SAFETY: the header says that `sketch` is null or a live sketch that is ours alone, and it is not
+        // `other`.
         let sketch = unsafe { unique(sketch) }?;
         // SAFETY: the header says that `other` is null or a live sketch.
         sketch.merge(unsafe { shared(other) }?);
@@ -402,8 +405,8 @@ pub unsafe extern "C" fn hll_serialise(
         if buffer.is_null() {
             return Err(Status::Null);
         }
-        // SAFETY: the header says that `capacity` bytes can be written at `buffer`, which is not null, and as many or
-        // fewer are. They are not part of the vector, which was made here.
+        // SAFETY: the header says that `capacity` bytes can be written at `buffer`, which is not null, and as
+        // many or fewer are. They are not part of the vector, which was made here.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), buffer, bytes.len()) };
         Ok(())
     })

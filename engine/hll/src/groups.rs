@@ -1,7 +1,7 @@
 //! Many sketches at once, one a group, as a query with GROUP BY needs them.
 //!
-//! Rows come in batches: a group index and a hash for each. The bytes that all sketches take are known at any time without
-//! looking at them, so that a memory budget can be kept.
+//! Rows come in batches: a group index and a hash for each. The bytes that all sketches take are known at any
+//! time without looking at them, so that a memory budget can be kept.
 
 use crate::error::Error;
 use crate::estimate::Estimate;

@@ -1,10 +1,10 @@
 //! The hash: XXH64 with seed 0, on every platform and for every kind of value.
 //!
-//! A `u64` is hashed as its eight little-endian bytes and a `u128` as its sixteen, so that a number counts as the same
-//! value whichever way it is added, and any implementation of XXH64 in any language can prepare hashes for
-//! [`crate::Sketch::add_hash`]. The algorithm and its test vectors: <https://xxhash.com>, specification of XXH64.
-//! It is not keyed: who may choose the values can choose them so that the estimate is wrong. Where that matters, add
-//! hashes of a keyed function instead.
+//! A `u64` is hashed as its eight little-endian bytes and a `u128` as its sixteen, so that a number counts as
+//! the same value whichever way it is added, and any implementation of XXH64 in any language can prepare
+//! hashes for [`crate::Sketch::add_hash`]. The algorithm and its test vectors: <https://xxhash.com>,
+//! specification of XXH64. It is not keyed: who may choose the values can choose them so that the estimate is
+//! wrong. Where that matters, add hashes of a keyed function instead.
 
 const PRIME_1: u64 = 0x9E37_79B1_85EB_CA87;
 const PRIME_2: u64 = 0xC2B2_AE3D_27D4_EB4F;

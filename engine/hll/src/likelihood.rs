@@ -1,17 +1,18 @@
 //! The estimator: the number of values that makes what was seen most likely.
 //!
-//! A sketch is a record of coin tosses. For every slot (a register and a sub-level) and every level it may know whether
-//! some value fell there; with `n` values over `m` slots that number is Poisson distributed with mean `x w`, where
-//! `x = n / m` and `w` is the probability of the level. The levels of a slot are independent, so the logarithm of the
-//! likelihood is
+//! A sketch is a record of coin tosses. For every slot (a register and a sub-level) and every level it may
+//! know whether some value fell there; with `n` values over `m` slots that number is Poisson distributed with
+//! mean `x w`, where `x = n / m` and `w` is the probability of the level. The levels of a slot are
+//! independent, so the logarithm of the likelihood is
 //!
 //! ```text
 //! Σ over levels:  seen · ln(1 - e^(-x w))  -  unseen · x w
 //! ```
 //!
-//! It is concave and its maximum is found by Newton's method. Its curvature there is the information in the sketch, and
-//! with it the standard error. The same holds for tokens, which are slots that know all of their levels. (Ertl, "ExaLogLog",
-//! EDBT 2025, derives the estimator; here it is written by level, of which there are few.)
+//! It is concave and its maximum is found by Newton's method. Its curvature there is the information in the
+//! sketch, and with it the standard error. The same holds for tokens, which are slots that know all of their
+//! levels. (Ertl, "ExaLogLog", EDBT 2025, derives the estimator; here it is written by level, of which there
+//! are few.)
 
 use std::array;
 
@@ -64,9 +65,9 @@ impl Levels {
         if unseen == 0.0 {
             return Maximum { count: f64::INFINITY, standard_error: f64::INFINITY };
         }
-        // x · (derivative of the likelihood) = Σ seen φ(x w) - x Σ unseen w, with φ(y) = y / (e^y - 1). This is convex and
-        // falls, so that Newton's method from the left of the root comes ever closer to it. As φ(y) ≥ 1 - y / 2, this is
-        // to the left:
+        // x · (derivative of the likelihood) = Σ seen φ(x w) - x Σ unseen w, with φ(y) = y / (e^y - 1). This
+        // is convex and falls, so that Newton's method from the left of the root comes ever closer to it. As
+        // φ(y) ≥ 1 - y / 2, this is to the left:
         let mut x = total / (unseen + seen / 2.0);
         let mut curvature = 0.0;
         for _ in 0..NEWTON_STEPS_MAX {
@@ -90,14 +91,14 @@ impl Levels {
             }
         }
         let count = x * self.slots;
-        // Were the number of values Poisson distributed itself, the estimate would have the relative variance 1 / curvature.
-        // It is given, so that its own share is not there.
+        // Were the number of values Poisson distributed itself, the estimate would have the relative variance
+        // 1 / curvature. It is given, so that its own share is not there.
         let variance = (1.0 / curvature - 1.0 / count).max(0.0);
         Maximum { count, standard_error: count * variance.sqrt() }
     }
 }
 
-/// Newton's method takes fewer than ten from wherever a sketch can put its start.
+/// Newton's method takes about ten for what values lead to, and some dozens for what does not.
 const NEWTON_STEPS_MAX: usize = 100;
 
 /// Counts over registers, made to be counted quickly.

@@ -1,11 +1,12 @@
 //! Union, intersection and differences of two sets, from two sketches at once.
 //!
-//! Inclusion and exclusion (|A| + |B| - |A ∪ B|) adds up the errors of three estimates, which drown a small intersection.
-//! The registers of both sketches know more: where A saw a value that B did not, some value is in A alone; where both
-//! did, it may be one of both or one of each. The numbers of values in A alone, in B alone and in both are those that make
-//! what both sketches saw together most likely. (The idea is that of Ertl, "New cardinality estimation algorithms for
-//! HyperLogLog sketches", 2017, section on joint estimation, here for registers that remember more.) The information
-//! matrix at the maximum gives the errors; for a part of a hundredth of the union they are stated up to a fifth too small.
+//! Inclusion and exclusion (|A| + |B| - |A ∪ B|) adds up the errors of three estimates, which drown a small
+//! intersection. The registers of both sketches know more: where A saw a value that B did not, some value is
+//! in A alone; where both did, it may be one of both or one of each. The numbers of values in A alone, in B
+//! alone and in both are those that make what both sketches saw together most likely. (The idea is that of
+//! Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", 2017, section on joint estimation,
+//! here for registers that remember more.) The information matrix at the maximum gives the errors; for a part
+//! of a hundredth of the union they are stated up to a fifth too small.
 
 use crate::estimate::Estimate;
 use crate::likelihood::{LEVELS, Levels, weight};

@@ -44,7 +44,8 @@ impl Precision {
 
     /// The standard error, relative to the estimate, of a dense sketch of many values.
     pub fn standard_error(self) -> f64 {
-        // √(ln b / ζ(2, 1 + b^-24 / (b - 1))) with b = 2^(1/4) is 0.3438 for each register, of which there are 2^p / 4.
+        // √(ln b / ζ(2, 1 + b^-24 / (b - 1))) with b = 2^(1/4) is 0.3438 for each register, of which there
+        // are 2^p / 4.
         0.6876 / f64::from(1 << self.0).sqrt()
     }
 

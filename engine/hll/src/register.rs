@@ -1,7 +1,8 @@
 //! The register: which update values a part of the hash space has seen, in 32 bits.
 //!
-//! Every hash names one register and one *update value* `k` ≥ 1 (see [`crate::token`]); large values are rare. A
-//! register remembers the largest value that it saw and, for each of the 24 values below, whether it saw that too:
+//! Every hash names one register and one *update value* `k` ≥ 1 (see [`crate::token`]); large values are
+//! rare. A register remembers the largest value that it saw and, for each of the 24 values below, whether it
+//! saw that too:
 //!
 //! ```text
 //!  31        24 23  22  21                  0
@@ -10,10 +11,10 @@
 //! └────────────┴───┴───┴───┴───────────┴─────┘
 //! ```
 //!
-//! This is the register of ExaLogLog (Ertl, EDBT 2025) with t = 2 and d = 24. The offset of 24 keeps an empty register
-//! so far below every other that a merge shifts its contribution out, without asking whether it is empty.
-//! What a register holds depends on the set of values alone, not on their order, so merging is commutative,
-//! associative and idempotent.
+//! This is the register of ExaLogLog (Ertl, EDBT 2025) with t = 2 and d = 24. The offset of 24 keeps an empty
+//! register so far below every other that a merge shifts its contribution out, without asking whether it is
+//! empty. What a register holds depends on the set of values alone, not on their order, so merging is
+//! commutative, associative and idempotent.
 
 use crate::token::{SUB_BITS, Token, VALUE_MAX};
 
@@ -70,7 +71,8 @@ pub(crate) fn largest(register: u32) -> u32 {
 pub(crate) fn is_possible(register: u32) -> bool {
     let stored = register >> WINDOW;
     let value = stored.wrapping_sub(WINDOW);
-    // Bits that stand for values below 1. For the empty register and for impossible largest values: all of them.
+    // Bits that stand for values below 1. For the empty register and for impossible largest values: all of
+    // them.
     let impossible = WINDOW_MASK.checked_shr(value.wrapping_sub(1)).unwrap_or(0);
     let in_range = value.wrapping_sub(1) < VALUE_MAX;
     if in_range { register & impossible == 0 } else { register == 0 }

@@ -2,8 +2,8 @@
 //!
 //! Each token is written, least significant bit first, as
 //!
-//! 1. the distance of its position from that of the token before (from 0 for the first), Golomb-Rice coded: the quotient
-//!    by 2^k as that many zeros and a one, then the lower `k` bits;
+//! 1. the distance of its position from that of the token before (from 0 for the first), Golomb-Rice coded:
+//!    the quotient by 2^k as that many zeros and a one, then the lower `k` bits;
 //! 2. its level, as that many zeros and a one, which is what levels of hashes take the least room as.
 //!
 //! `k` follows from the number of tokens. Zeros fill the last byte.

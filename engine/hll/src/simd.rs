@@ -1,7 +1,9 @@
-//! Loops over registers, compiled twice: for every processor of the target, and for those with AVX2, BMI and LZCNT.
+//! Loops over registers, compiled twice: for every processor of the target, and for those with AVX2, BMI and
+//! LZCNT.
 //!
-//! Both are the same safe Rust, which the compiler vectorises; a function here only picks one of them by what the
-//! processor has. So they cannot differ in what they compute, and other architectures use the portable one as it is.
+//! Both are the same safe Rust, which the compiler vectorises; a function here only picks one of them by what
+//! the processor has. So they cannot differ in what they compute, and other architectures use the portable
+//! one as it is.
 
 #![expect(unsafe_code, reason = "code for a processor feature may only be called where the feature is")]
 

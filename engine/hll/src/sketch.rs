@@ -15,8 +15,8 @@ use crate::view::{Form, SketchRef};
 
 /// An estimate of how many distinct values were added, in bounded memory.
 ///
-/// The state depends on the precision and on the set of values, and on nothing else: not on their order, not on how often
-/// each was added, not on the sketches it was merged from.
+/// The state depends on the precision and on the set of values, and on nothing else: not on their order, not
+/// on how often each was added, not on the sketches it was merged from.
 #[derive(Clone, Debug)]
 pub struct Sketch {
     precision: Precision,
@@ -96,7 +96,8 @@ impl Sketch {
         }
     }
 
-    /// Adds all that another sketch saw, in memory or serialised. Of two precisions the lower is the result's.
+    /// Adds all that another sketch saw, in memory or serialised. Of two precisions the lower is the
+    /// result's.
     pub fn merge<'a>(&mut self, other: impl Into<SketchRef<'a>>) {
         let other = other.into();
         self.reduce(other.precision);
@@ -116,8 +117,8 @@ impl Sketch {
         Ok(())
     }
 
-    /// Lowers the precision, as if it had been the lower one from the start; a precision that is not lower changes
-    /// nothing.
+    /// Lowers the precision, as if it had been the lower one from the start; a precision that is not lower
+    /// changes nothing.
     pub fn reduce(&mut self, precision: Precision) {
         if precision >= self.precision {
             return;

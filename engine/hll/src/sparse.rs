@@ -1,8 +1,9 @@
 //! Tokens of a small sketch: a table that is always sorted.
 //!
-//! It is a hash table with linear probing whose hash is the token itself, scaled to the number of *homes*, and whose
-//! neighbours are kept in order. So membership costs about one probe, and reading the slots from front to back, without
-//! the empty ones, gives the tokens in ascending order. Tokens that find no slot up to the last home go behind it.
+//! It is a hash table with linear probing whose hash is the token itself, scaled to the number of *homes*,
+//! and whose neighbours are kept in order. So membership costs about one probe, and reading the slots from
+//! front to back, without the empty ones, gives the tokens in ascending order. Tokens that find no slot up to
+//! the last home go behind it.
 
 use crate::token::Token;
 

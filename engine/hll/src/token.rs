@@ -11,9 +11,10 @@
 //!         └───────────────────────────────────────────────────────────────┴───────────────────────┘
 //! ```
 //!
-//! The two lowest bits of the position and the level make the update value `4 * level + sub + 1`; at precision `p` the next
-//! `p` - 2 bits of the position choose the register. Both come from the token alone, so a token serves sketches of
-//! every precision, and a register of a lower precision is the union of registers of a higher one.
+//! The two lowest bits of the position and the level make the update value `4 * level + sub + 1`; at
+//! precision `p` the next `p` - 2 bits of the position choose the register. Both come from the token alone,
+//! so a token serves sketches of every precision, and a register of a lower precision is the union of
+//! registers of a higher one.
 
 /// Bits of the position.
 pub(crate) const POSITION_BITS: u32 = 22;

@@ -12,14 +12,15 @@
 //! | 4 | 4 | sparse: number of tokens, at most 2^(precision - 2); dense: 0 |
 //! | 8 | | sparse: the tokens; dense: 2^(precision - 2) registers of 4 bytes each |
 //!
-//! - A *token* is what is kept of a hash: its upper 22 bits (the position) and the number of its trailing zeros, at most
-//!   42 (the level). Tokens are sorted by position, then by level, none twice. Each is written, least significant bit
-//!   first, as its distance in position to the token before (to 0 for the first) and its level: the distance divided by
-//!   2^k as that many zeros and a one, its lower k bits, the level as that many zeros and a one. k is the binary
-//!   logarithm, rounded down, of 2^22 divided by the number of tokens, rounded down. Zeros fill the last byte.
-//! - A *register* is that of bits 2 to precision - 1 of the position. Of the values `4 · level + position mod 4 + 1` of
-//!   its tokens it holds the largest plus 24 in bits 24 to 31, and in bit 24 - i whether the largest minus i is there,
-//!   too, for i of 1 to 24. Without a token it is 0.
+//! - A *token* is what is kept of a hash: its upper 22 bits (the position) and the number of its trailing
+//!   zeros, at most 42 (the level). Tokens are sorted by position, then by level, none twice. Each is
+//!   written, least significant bit first, as its distance in position to the token before (to 0 for the
+//!   first) and its level: the distance divided by 2^k as that many zeros and a one, its lower k bits, the
+//!   level as that many zeros and a one. k is the binary logarithm, rounded down, of 2^22 divided by the
+//!   number of tokens, rounded down. Zeros fill the last byte.
+//! - A *register* is that of bits 2 to precision - 1 of the position. Of the values `4 · level + position mod
+//!   4 + 1` of its tokens it holds the largest plus 24 in bits 24 to 31, and in bit 24 - i whether the
+//!   largest minus i is there, too, for i of 1 to 24. Without a token it is 0.
 
 use crate::error::Error;
 use crate::estimate::Estimate;
@@ -171,8 +172,8 @@ impl<'a> SketchRef<'a> {
     }
 }
 
-/// The estimator is too high by this divided by the number of registers: ln b (1 + 2 c) ζ(3, 1 + c) / ζ(2, 1 + c)² with
-/// b = 2^(1/4) and c = b^-24 / (b - 1), from the paper on ExaLogLog.
+/// The estimator is too high by this divided by the number of registers: ln b (1 + 2 c) ζ(3, 1 + c) / ζ(2, 1
+/// + c)² with b = 2^(1/4) and c = b^-24 / (b - 1), from the paper on ExaLogLog.
 const BIAS: f64 = 0.0912;
 
 fn dense(precision: Precision, zero: usize, payload: &[u8]) -> Result<Form<'_>, Error> {

@@ -2,7 +2,8 @@
 
 use hll::{Precision, Sketch, hash};
 
-/// Estimates of `count` values by `trials` sketches that saw different ones, with their bounds for 90 % confidence.
+/// Estimates of `count` values by `trials` sketches that saw different ones, with their bounds for 90 %
+/// confidence.
 struct Trials {
     bias: f64,
     rmse: f64,

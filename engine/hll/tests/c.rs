@@ -1,4 +1,5 @@
-//! The C interface as its users see it: installed, found by pkg-config, compiled by gcc and g++, run under valgrind.
+//! The C interface as its users see it: installed, found by pkg-config, compiled by gcc and g++, run under
+//! valgrind.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +24,8 @@ impl Installed {
         };
         copy(&Path::new(MANIFEST).join("include/hll.h"), "include/hll.h");
         copy(&Path::new(MANIFEST).join("hll.pc"), "lib/pkgconfig/hll.pc");
-        // Cargo builds the libraries for C with the one that this test is linked with, and puts them beside the test.
+        // Cargo builds the libraries for C with the one that this test is linked with, and puts them beside
+        // the test.
         let test = std::env::current_exe().unwrap();
         let built = test.parent().unwrap();
         copy(&built.join("libhll.so"), "lib/libhll.so");

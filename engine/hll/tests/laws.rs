@@ -197,8 +197,8 @@ fn serial_form_is_the_documented_one() {
     expected.extend_from_slice(&bits.to_le_bytes()[..7]);
     assert_eq!(sparse.to_bytes(), expected);
 
-    // Five values, one more than a sparse sketch holds: in register 1 the values 1, 2 and 9, in register 3 the value 172
-    // and the value 170.
+    // Five values, one more than a sparse sketch holds: in register 1 the values 1, 2 and 9, in register 3
+    // the value 172 and the value 170.
     let hashes = [hash(4, 0), hash(5, 0), hash(4, 2), hash(15, 42), hash(13, 42)];
     let mut expected = vec![b'H', b'L', 1, 4 | 0x80, 0, 0, 0, 0];
     let registers: [u32; 4] =

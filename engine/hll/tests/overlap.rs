@@ -60,8 +60,8 @@ fn errors_are_the_stated_ones_and_below_those_of_inclusion_and_exclusion() {
                 exclusion.sqrt()
             );
             println!("{what}");
-            // A part that cannot be below zero errs less than a normal variable; one that is small beside the others errs up
-            // to a quarter more than stated.
+            // A part that cannot be below zero errs less than a normal variable; one that is small beside the
+            // others errs up to a quarter more than stated.
             assert!((0.6..1.3).contains(&(rmse / stated[part])), "{what}");
             assert!(bias[part].abs() < 0.35 * rmse, "{what}");
         }

@@ -1,7 +1,7 @@
 //! Measures the sketch library beside others, and the registers it could have had beside those it has.
 //!
-//! `cargo xtask bench hll` runs it. It prints figures as a JSON array on the standard output and tables for people on the
-//! standard error, and with `--pictures FOLDER` it draws the errors into that folder.
+//! `cargo xtask bench hll` runs it. It prints figures as a JSON array on the standard output and tables for
+//! people on the standard error, and with `--pictures FOLDER` it draws the errors into that folder.
 //!
 //! | module | what it measures |
 //! |---|---|

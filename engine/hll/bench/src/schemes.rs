@@ -1,9 +1,10 @@
 //! The experiment behind the library: kinds of registers in about the same memory.
 //!
-//! A register of kind (t, d) keeps the largest update value and, for each of the `d` below, whether it was seen; an update
-//! value has `t` bits of sub-level (Ertl, "ExaLogLog", EDBT 2025). HyperLogLog is (0, 0), UltraLogLog (0, 2). All estimate
-//! by maximum likelihood, which for HyperLogLog is as good as the estimator of Ertl 2017; all are compiled for the same
-//! processor, and those whose registers are no whole bytes are packed and unpacked as they are used.
+//! A register of kind (t, d) keeps the largest update value and, for each of the `d` below, whether it was
+//! seen; an update value has `t` bits of sub-level (Ertl, "ExaLogLog", EDBT 2025). HyperLogLog is (0, 0),
+//! UltraLogLog (0, 2). All estimate by maximum likelihood, which for HyperLogLog is as good as the estimator
+//! of Ertl 2017; all are compiled for the same processor, and those whose registers are no whole bytes are
+//! packed and unpacked as they are used.
 
 use std::hint::black_box;
 
@@ -148,7 +149,8 @@ impl Scheme for Ultra {
     fn merge(into: &mut [u8], from: &[u8]) {
         for (into, from) in into.iter_mut().zip(from) {
             let (high, low) = ((*into).max(*from), (*into).min(*from));
-            // Bytes have no vector instruction that shifts each by its own distance; there are only three that count.
+            // Bytes have no vector instruction that shifts each by its own distance; there are only three
+            // that count.
             let below = match (high >> 2) - (low >> 2) {
                 0 => low & 3,
                 1 => 2 | low >> 1 & 1,

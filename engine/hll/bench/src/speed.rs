@@ -1,7 +1,8 @@
 //! Time and bytes of each operation, beside other libraries in the same run.
 //!
-//! The libraries take turns, and of several rounds the least time counts, so that what else the machine does weighs on all
-//! alike. Merges go from 32 sketches into one, which stay in the cache; "10080 sketches" do not.
+//! The libraries take turns, and of several rounds the least time counts, so that what else the machine does
+//! weighs on all alike. Merges go from 32 sketches into one, which stay in the cache; "10080 sketches" do
+//! not.
 
 use std::hint::black_box;
 

@@ -16,8 +16,8 @@
 //! | 36 | 4 | HLL_4: number of exceptions |
 //! | | | coupons, or registers and exceptions |
 //!
-//! A coupon is four bytes: 26 bits of slot, and above them one more than the level. An exception is a coupon that says
-//! what the register is whose four bits are all ones. The sums are not needed to read registers.
+//! A coupon is four bytes: 26 bits of slot, and above them one more than the level. An exception is a coupon
+//! that says what the register is whose four bits are all ones. The sums are not needed to read registers.
 
 use super::{Hll, LOG_REGISTERS_MAX, LOG_REGISTERS_MIN};
 

@@ -1,12 +1,13 @@
 //! HLL sketches of Apache DataSketches: read, merged, estimated and written.
 //!
-//! DataSketches keeps the largest level of each slot and nothing else, so its sketch is a type of its own here, [`Hll`],
-//! into which a [`Sketch`] can be turned but which cannot become one. What both are given must be hashed alike: hash with
-//! [`hash`], which is the MurmurHash3 that DataSketches uses, and add the result by [`Sketch::add_hash`].
+//! DataSketches keeps the largest level of each slot and nothing else, so its sketch is a type of its own
+//! here, [`Hll`], into which a [`Sketch`] can be turned but which cannot become one. What both are given must
+//! be hashed alike: hash with [`hash`], which is the MurmurHash3 that DataSketches uses, and add the result
+//! by [`Sketch::add_hash`].
 //!
-//! From a sparse sketch the registers are the very ones that DataSketches would have. A dense one has lost track of about
-//! one slot in thirty, the ones far behind their neighbours; there a level is drawn as likely as it is for the estimate,
-//! the same one each time. The result errs as an HLL sketch of that size does.
+//! From a sparse sketch the registers are the very ones that DataSketches would have. A dense one has lost
+//! track of about one slot in thirty, the ones far behind their neighbours; there a level is drawn as likely
+//! as it is for the estimate, the same one each time. The result errs as an HLL sketch of that size does.
 
 mod format;
 mod murmur;
@@ -41,7 +42,8 @@ pub struct Hll {
 }
 
 impl Hll {
-    /// Reads what DataSketches serialised, in any of its modes (list, set, HLL_4, HLL_6, HLL_8; compact or updatable).
+    /// Reads what DataSketches serialised, in any of its modes (list, set, HLL_4, HLL_6, HLL_8; compact or
+    /// updatable).
     ///
     /// # Errors
     /// If the bytes are something else.
@@ -85,7 +87,8 @@ impl Hll {
     /// The number of distinct values; of all estimators of these registers the one with the least error.
     pub fn estimate(&self) -> Estimate {
         let mut seen = [0; LEVELS];
-        // Slots whose largest level this is, or that saw nothing, know that they did not see the levels above.
+        // Slots whose largest level this is, or that saw nothing, know that they did not see the levels
+        // above.
         let mut unseen = [0; LEVELS];
         let mut below = 0;
         for register in &self.registers {
@@ -143,8 +146,8 @@ impl From<SketchRef<'_>> for Hll {
     }
 }
 
-/// One more than the largest level that the register saw of a sub-level; or, if that is below its window, what it is
-/// at most.
+/// One more than the largest level that the register saw of a sub-level; or, if that is below its window,
+/// what it is at most.
 fn largest_of_sub(register: u32, sub: u32) -> Result<u8, u8> {
     let largest = register::largest(register);
     let seen = register::seen(register);
@@ -169,10 +172,11 @@ fn largest_of_sub(register: u32, sub: u32) -> Result<u8, u8> {
     }
 }
 
-/// A register of at most `bound`, drawn from what so many values lead to; each slot draws the same one each time.
+/// A register of at most `bound`, drawn from what so many values lead to; each slot draws the same one each
+/// time.
 fn likely_below(bound: u8, values_per_slot: f64, slot: u32) -> u8 {
-    // With x values a slot, no level from v on is seen with the probability exp(-x 2^-v). Uniform between 0 and that of
-    // the bound, and inverted:
+    // With x values a slot, no level from v on is seen with the probability exp(-x 2^-v). Uniform between 0
+    // and that of the bound, and inverted:
     let uniform = (hash::of_u64(slot.into()) as f64 + 1.0) / (u64::MAX as f64 + 1.0);
     let exponent = |value: u8| values_per_slot * 2.0_f64.powi(-i32::from(value));
     let drawn = exponent(bound) - uniform.ln();
