@@ -23,8 +23,7 @@ const FRAMES_PER_MIX: usize = 12;
 
 fn main() -> io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    for target in ["decode", "kflow_decode", "pcap", "flow", "reassembly"] {
-    for target in ["decode", "hll_deserialise", "kflow_decode", "pcap", "flow"] {
+    for target in ["decode", "flow", "hll_deserialise", "kflow_decode", "pcap", "reassembly"] {
         fs::create_dir_all(corpus.join(target))?;
     }
     for mix in Mix::ALL {

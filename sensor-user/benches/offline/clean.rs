@@ -124,8 +124,11 @@ fn times(names: &[&str], costs: &[Cost], flows: u32, goal_ns: f64) -> Vec<Figure
         let time = Figure::new(format!("{name}, {flows} flows"), cost.time_ns, "ns/packet")
             .against(names[reference], costs[reference].time_ns);
         figures.push(if name.starts_with("whole") { time.at_most(goal_ns) } else { time });
-        let allocations =
-            Figure::new(format!("{name}, {flows} flows, allocations"), cost.allocations, "allocations/packet");
+        let allocations = Figure::new(
+            format!("{name}, {flows} flows, allocations"),
+            cost.allocations,
+            "allocations/packet",
+        );
         figures.push(allocations.at_most(0.0));
     }
     figures

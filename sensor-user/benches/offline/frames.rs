@@ -28,11 +28,7 @@ impl FromIterator<StreamFrame> for Frames {
     fn from_iter<I: IntoIterator<Item = StreamFrame>>(source: I) -> Frames {
         let mut frames = Frames::default();
         for StreamFrame { flow, bytes } in source {
-            frames.places.push(Place {
-                offset: frames.bytes.len() as u64,
-                length: bytes.len() as u32,
-                flow,
-            });
+            frames.places.push(Place { offset: frames.bytes.len() as u64, length: bytes.len() as u32, flow });
             frames.bytes.extend_from_slice(&bytes);
         }
         frames

@@ -5,8 +5,7 @@
 //! is of flows that are there.
 
 use crate::{
-    callgrind,
-    clean,
+    callgrind, clean,
     figure::Figure,
     frames::{Frames, START},
     meter::{Work, side_by_side},
@@ -62,8 +61,7 @@ pub fn counted(name: &str) -> Option<Box<dyn Work>> {
 pub fn measure() -> Vec<Figure> {
     let mut figures = Vec::new();
     for (name, count) in MODES {
-        let mut works: Vec<Box<dyn Work>> =
-            vec![Box::new(Hostile::new(FRAMES, count)), clean::whole(count)];
+        let mut works: Vec<Box<dyn Work>> = vec![Box::new(Hostile::new(FRAMES, count)), clean::whole(count)];
         let costs = side_by_side(&mut works);
         let [millions, clean_millions] = [costs[0], costs[1]].map(|cost| 1_000.0 / cost.time_ns);
         let throughput = Figure::new(format!("{name}, throughput"), millions, "Mframes/s")

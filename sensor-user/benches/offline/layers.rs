@@ -65,7 +65,9 @@ const LAYERS: [Layer; 11] = [
     innermost("Geneve", |flow| {
         through(&Tunnel::Geneve { source_port: 50_000, vni: 5_000, options: Vec::new() }, flow)
     }),
-    innermost("GTP-U", |flow| through(&Tunnel::GtpU(GtpU { teid: 5_000, sequence: None, qos_flow: None }), flow)),
+    innermost("GTP-U", |flow| {
+        through(&Tunnel::GtpU(GtpU { teid: 5_000, sequence: None, qos_flow: None }), flow)
+    }),
 ];
 
 const fn outermost(name: &'static str, frame: fn(u32) -> Vec<u8>) -> Layer {

@@ -1,10 +1,6 @@
 //! The plain way to do it in Rust: etherparse and a `HashMap` from the std library.
 
-use crate::{
-    clean::Track,
-    frames::START,
-    meter::Work,
-};
+use crate::{clean::Track, frames::START, meter::Work};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use sensor_user::clock::Moment;
 use std::{collections::HashMap, hint::black_box, net::IpAddr};

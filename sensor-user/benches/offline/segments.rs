@@ -29,8 +29,7 @@ const LAP_NS: u64 = 10_000 * MILLISECOND_NS;
 
 const TIME_STAMPS: &[u8] = &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
 /// Time stamps, then one block of 1000 bytes.
-const SACK: &[u8] =
-    &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1, 5, 10, 0, 0, 0x13, 0x88, 0, 0, 0x17, 0x70];
+const SACK: &[u8] = &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1, 5, 10, 0, 0, 0x13, 0x88, 0, 0, 0x17, 0x70];
 /// MSS, SACK permitted, time stamps, window scale.
 const OF_SYN: &[u8] = &[2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
 

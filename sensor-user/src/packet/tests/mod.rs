@@ -11,10 +11,7 @@ mod tunnels;
 mod wrap;
 
 use super::{Packet, decode};
-use crate::{
-    clock::Moment,
-    source::{Frame, LinkType},
-};
+use crate::source::{Frame, LinkType};
 use std::net::{IpAddr, Ipv6Addr};
 use traffic::frame::{
     Ethernet, Padding,
