@@ -1,4 +1,4 @@
-//! Any bytes on any link decode without a panic, and what comes out lies within them.
+//! Any bytes on any link decode without a panic to the innermost packet, and what comes out lies within them.
 //!
 //! Input: link type and wire length beyond the captured bytes, two bytes each, then the frame.
 #![no_main]
@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use sensor_ebpf::hash::HashKey;
 use sensor_user::{
-    packet,
+    packet::{self, Packet, TUNNEL_DEPTH_MAX, TunnelPorts},
     source::{Frame, LinkType},
 };
 
@@ -17,9 +17,22 @@ fuzz_target!(|input: &[u8]| {
     let frame = Frame { bytes, wire_bytes, link, ..Frame::EMPTY };
     packet::mac_addresses(&frame);
     let Ok(packet) = packet::decode(&frame) else { return };
+    assert_within(&packet, bytes);
+    let ports = TunnelPorts::default();
+    let mut inner = Packet::EMPTY;
+    if packet::decode_inner(&frame, &packet, &ports, &mut inner).is_ok() {
+        assert!(packet::may_carry(&packet, &ports));
+        assert!((1..TUNNEL_DEPTH_MAX).contains(&inner.tunnel.depth));
+        assert!(inner.tunnel.outer_start >= packet.network_start);
+        assert!(inner.network_start > inner.tunnel.outer_start);
+        assert_within(&inner, bytes);
+    }
+});
+
+fn assert_within(packet: &Packet, bytes: &[u8]) {
     assert!(packet.payload.start <= packet.payload.end);
     assert!(packet.payload.end as usize <= bytes.len());
     let (low, high) = (packet.key.end(packet.sender), packet.key.end(packet.sender.other()));
     assert_eq!(low.0.is_ipv4(), high.0.is_ipv4());
     packet.key.hash(HashKey { endpoint: 1, flow: 2 });
-});
+}

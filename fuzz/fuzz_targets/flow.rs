@@ -1,95 +1,63 @@
 //! Whatever is observed by a tiny table comes out of it, in the right direction, and the counts add up.
+//!
+//! The input is described in `src/flow.rs`.
 #![no_main]
 
 use kflow::{DirectionCounters, FlowRecord};
-use libfuzzer_sys::{
-    arbitrary::{self, Arbitrary},
-    fuzz_target,
-};
+use libfuzzer_sys::fuzz_target;
 use sensor_user::{
     clock::Moment,
-    flow::{Amount, FlowKey, FlowTable, Observation, TableConfig, key::Ends},
-    packet::{Fragment, Packet, Side},
-    source::Frame,
+    flow::{Amount, FlowTable, Observation, TableConfig},
+    packet::{self, Fragment, Side},
+    source::{Frame, LinkType},
 };
-use std::{collections::BTreeMap, time::Duration};
-
-#[derive(Arbitrary, Debug)]
-struct Input {
-    capacity: u8,
-    pressure: u8,
-    idle_timeout_s: u8,
-    active_timeout_s: u8,
-    close_linger_s: u8,
-    embryonic_timeout_s: u8,
-    start_ns: u64,
-    steps: Vec<Step>,
-}
-
-#[derive(Arbitrary, Debug)]
-enum Step {
-    Packet {
-        conversation: u8,
-        from_low: bool,
-        tcp_flags: u8,
-        fragment: bool,
-        bytes: u16,
-        crowd: bool,
-    },
-    Expire {
-        flows_max: u8,
-    },
-    /// Of 2^n nanoseconds and a bit, in either direction.
-    Time {
-        shift: u8,
-        extra: u8,
-        backwards: bool,
-    },
-}
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use wireflow_fuzz::{
+    flow::{Packet, Setup, Step, mark},
+    laws,
+};
 
 /// Packets, bytes and frame bytes by conversation and whether the low end sent them.
-type Sums = BTreeMap<(u32, bool), [u64; 3]>;
+type Sums = BTreeMap<(Conversation, bool), [u64; 3]>;
+
+/// Protocol and number.
+type Conversation = (u8, u8);
 
 const LOW: u32 = 0x0a00_0000;
 const HIGH: u32 = 0x0b00_0000;
 const LOW_PORT: u16 = 4000;
+const HIGH_PORT: u16 = 80;
+const IP_HEADER_BYTES: usize = 20;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|input: &[u8]| {
+    let mut rest = input;
+    let Some(setup) = Setup::read(&mut rest) else { return };
     let seconds = |timeout| Duration::from_secs(u64::from(timeout));
     let mut table = FlowTable::new(TableConfig {
-        capacity: 1 + usize::from(input.capacity),
-        idle_timeout: seconds(input.idle_timeout_s),
-        active_timeout: seconds(input.active_timeout_s),
-        close_linger: seconds(input.close_linger_s),
-        embryonic_timeout: seconds(input.embryonic_timeout_s),
-        pressure: usize::from(input.pressure),
+        capacity: 1 + usize::from(setup.capacity),
+        idle_timeout: seconds(setup.idle_timeout_s),
+        active_timeout: seconds(setup.active_timeout_s),
+        close_linger: seconds(setup.close_linger_s),
+        embryonic_timeout: seconds(setup.embryonic_timeout_s),
+        pressure: usize::from(setup.pressure),
         sample_rate: 1,
     });
     let (mut went_in, mut came_out) = (Sums::new(), Sums::new());
-    let mut now = Moment(input.start_ns);
-    let mut emit = |record: FlowRecord| add_record(&mut came_out, &record);
-    for step in input.steps {
+    let mut now = Moment(setup.start_ns);
+    let mut emit = |record: FlowRecord| {
+        laws::assert_possible(&record);
+        add_record(&mut came_out, &record);
+    };
+    while let Some(step) = Step::read(&mut rest) {
         match step {
-            Step::Packet { conversation, from_low, tcp_flags, fragment, bytes, crowd } => {
-                let packet = packet(u32::from(conversation), from_low, tcp_flags, fragment, bytes);
-                let hash =
-                    if crowd { 7 } else { u64::from(conversation).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
-                let frame_bytes = u32::from(bytes) + 14;
-                let amounts = [1, u64::from(bytes), u64::from(frame_bytes)];
-                add(&mut went_in, (u32::from(conversation), from_low), amounts);
-                let frame = Frame { wire_bytes: frame_bytes, time: now, ..Frame::EMPTY };
-                let amount = Amount::one(&packet, &frame);
-                let observation = Observation { packet: &packet, hash, frame: &frame, amount, time: now };
-                table.observe(&observation, &mut emit);
+            Step::Packet(packet) => {
+                let amounts = observe(&mut table, &packet, now, &mut emit);
+                add(&mut went_in, (conversation(&packet), is_from_low(&packet)), amounts);
             }
-            Step::Expire { flows_max } => table.expire(now, usize::from(flows_max), &mut emit),
-            Step::Time { shift, extra, backwards } => {
-                let difference = (1 << (shift % 50)) + u64::from(extra);
-                now = Moment(match backwards {
-                    true => now.0.saturating_sub(difference),
-                    false => now.0.saturating_add(difference),
-                });
-            }
+            Step::Expire(flows_max) => table.expire(now, usize::from(flows_max), &mut emit),
+            Step::Time(step) => now = step.from(now),
         }
         let counts = table.counts();
         assert_eq!(counts.flows_created, counts.flows_ended + table.len() as u64);
@@ -99,34 +67,90 @@ fuzz_target!(|input: Input| {
     assert_eq!(came_out, went_in);
 });
 
-fn packet(conversation: u32, from_low: bool, tcp_flags: u8, fragment: bool, bytes: u16) -> Packet {
-    let (low, high) = (LOW + conversation, HIGH + conversation);
-    let (addresses, [source_port, destination_port]) =
-        if from_low { ([low, high], [LOW_PORT, 80]) } else { ([high, low], [80, LOW_PORT]) };
-    let (key, sender) = FlowKey::v4(addresses, Ends { source_port, destination_port, protocol: 6 });
-    assert_eq!(sender == Side::Low, from_low);
-    Packet {
-        key,
-        sender,
-        network_bytes: u32::from(bytes),
-        tcp_flags,
-        fragment: if fragment { Fragment::First } else { Fragment::Whole },
-        ..Packet::EMPTY
+fn is_from_low(packet: &Packet<'_>) -> bool {
+    packet.marks & mark::FROM_LOW != 0
+}
+
+fn conversation(packet: &Packet<'_>) -> Conversation {
+    let protocol = if packet.marks & mark::UDP != 0 { UDP } else { TCP };
+    (protocol, packet.conversation)
+}
+
+/// Has the table count a packet, by way of a frame; returns packets, bytes and frame bytes.
+fn observe(
+    table: &mut FlowTable,
+    packet: &Packet<'_>,
+    now: Moment,
+    emit: &mut impl FnMut(FlowRecord),
+) -> [u64; 3] {
+    let bytes = headers(packet);
+    let wire_bytes = bytes.len() as u32 + u32::from(packet.payload_bytes);
+    let frame = Frame { bytes: &bytes, wire_bytes, time: now, link: LinkType::RAW, ..Frame::EMPTY };
+    let is_fragment = packet.marks & mark::FRAGMENT != 0;
+    let hash = match packet.marks & mark::CROWD {
+        0 => u64::from(packet.conversation).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        _ => 7,
+    };
+    let packet = packet::decode(&frame).expect("the headers are right");
+    assert_eq!(packet.sender == Side::Low, packet.key.end(packet.sender).1 == LOW_PORT);
+    assert_eq!(packet.fragment == Fragment::First, is_fragment);
+    let amount = Amount::one(&packet, &frame);
+    table.observe(&Observation { packet: &packet, hash, frame: &frame, amount, time: now }, emit);
+    [1, amount.bytes, u64::from(wire_bytes)]
+}
+
+/// The headers of an IPv4 packet whose payload was not captured.
+fn headers(packet: &Packet<'_>) -> Vec<u8> {
+    let (protocol, number) = conversation(packet);
+    let transport = if protocol == UDP { udp_header(packet) } else { tcp_header(packet) };
+    // A payload that IPv4 has no room for is padding of the link.
+    let length = IP_HEADER_BYTES + transport.len() + usize::from(packet.payload_bytes);
+    let length = u16::try_from(length).unwrap_or(u16::MAX);
+    let more_fragments = if packet.marks & mark::FRAGMENT != 0 { 0x20 } else { 0 };
+    let [high, low] = length.to_be_bytes();
+    let mut bytes = vec![0x45, packet.window as u8, high, low, 0, 0, more_fragments, 0, 64, protocol, 0, 0];
+    let mut ends = [LOW, HIGH].map(|end| (end + u32::from(number)).to_be_bytes());
+    if !is_from_low(packet) {
+        ends.reverse();
     }
+    bytes.extend_from_slice(ends.as_flattened());
+    bytes.extend_from_slice(&transport);
+    bytes
+}
+
+fn ports(packet: &Packet<'_>) -> [[u8; 2]; 2] {
+    let ports = if is_from_low(packet) { [LOW_PORT, HIGH_PORT] } else { [HIGH_PORT, LOW_PORT] };
+    ports.map(u16::to_be_bytes)
+}
+
+fn udp_header(packet: &Packet<'_>) -> Vec<u8> {
+    let length = packet.payload_bytes.saturating_add(8).to_be_bytes();
+    [ports(packet).as_flattened(), &length, &[0, 0]].concat()
+}
+
+fn tcp_header(packet: &Packet<'_>) -> Vec<u8> {
+    let mut header = ports(packet).as_flattened().to_vec();
+    header.extend_from_slice(&packet.sequence.to_be_bytes());
+    header.extend_from_slice(&packet.acknowledgement.to_be_bytes());
+    let words = 5 + packet.options.len().div_ceil(4);
+    header.extend_from_slice(&[(words as u8) << 4, packet.flags]);
+    header.extend_from_slice(&packet.window.to_be_bytes());
+    header.extend_from_slice(&[0; 4]);
+    header.extend_from_slice(packet.options);
+    header.resize(words * 4, 0);
+    header
 }
 
 fn add_record(sums: &mut Sums, record: &FlowRecord) {
-    assert!(record.start_ns <= record.end_ns);
-    assert!(record.forward.packets + record.reverse.packets > 0);
-    let std::net::IpAddr::V4(address) = record.source.address else { panic!("only IPv4 went in") };
-    let conversation = address.to_bits() & 0x00ff_ffff;
+    let IpAddr::V4(address) = record.source.address else { panic!("only IPv4 went in") };
+    let conversation = (record.protocol, address.octets()[3]);
     let is_low_source = record.source.port == LOW_PORT;
     let amounts = |counters: &DirectionCounters| [counters.packets, counters.bytes, counters.frame_bytes];
     add(sums, (conversation, is_low_source), amounts(&record.forward));
     add(sums, (conversation, !is_low_source), amounts(&record.reverse));
 }
 
-fn add(sums: &mut Sums, key: (u32, bool), amounts: [u64; 3]) {
+fn add(sums: &mut Sums, key: (Conversation, bool), amounts: [u64; 3]) {
     if amounts == [0; 3] {
         return;
     }

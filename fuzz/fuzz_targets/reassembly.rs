@@ -64,7 +64,7 @@ fuzz_target!(|input: &[u8]| {
         rest = behind;
         let wire_bytes = bytes.len() as u32 + u32::from(step & 1) * 6;
         let captured = if step & 2 == 0 { bytes } else { &bytes[..bytes.len().saturating_sub(8)] };
-        let frame = Frame { bytes: captured, wire_bytes, time: now, link: LinkType::RAW, hash: None };
+        let frame = Frame { bytes: captured, wire_bytes, time: now, link: LinkType::RAW, ..Frame::EMPTY };
         let Ok(packet) = packet::decode(&frame) else { continue };
         let Some(piece) = Piece::of(&frame, &packet) else { continue };
         let own = [1, u64::from(packet.network_bytes), u64::from(wire_bytes)];

@@ -81,6 +81,19 @@ impl Lane {
     pub fn batches_waiting(&self) -> usize {
         self.full.len()
     }
+
+    /// Lends what waits to `visit`, a buffer at a time with the moment of its hand-over, and gives the buffers back.
+    /// Returns how many there were.
+    pub fn drain(&self, mut visit: impl FnMut(&[FlowRecord], Moment)) -> usize {
+        let mut batches = 0;
+        while let Some(Batch { mut records, handed_over }) = self.full.pop() {
+            visit(&records, handed_over);
+            records.clear();
+            self.empty.push(records).expect("the queue holds all buffers");
+            batches += 1;
+        }
+        batches
+    }
 }
 
 /// The worker's end of its lane.
@@ -239,40 +252,33 @@ impl Run {
     }
 
     fn drain(&mut self) -> usize {
-        let mut batches = 0;
-        for index in 0..self.lanes.len() {
-            while let Some(Batch { mut records, handed_over }) = self.lanes[index].full.pop() {
-                self.write(&records);
-                // Values beyond the bounds of the histogram are recorded as its largest.
-                self.delay.saturating_record(self.clock.now().since(handed_over));
-                records.clear();
-                let lane = &self.lanes[index];
-                lane.empty.push(records).expect("the queue holds all buffers");
-                batches += 1;
-            }
-        }
-        batches
-    }
-
-    fn write(&mut self, records: &[FlowRecord]) {
-        let is_only_sink = self.sinks.len() == 1;
-        for NamedSink { sink, cells } in &mut self.sinks {
-            match sink.write(records) {
-                Ok(()) => cells.records_written.add(records.len() as u64),
-                Err(error) => {
-                    cells.records_failed.add(records.len() as u64);
-                    note_failure(sink.name(), &error, cells);
-                    self.reader_gone
-                        .fetch_or(is_only_sink && matches!(error, SinkError::Closed), Ordering::AcqRel);
-                }
-            }
-        }
+        let Run { lanes, sinks, clock, delay, reader_gone, .. } = self;
+        let mut visit = |records: &[FlowRecord], handed_over| {
+            write(sinks, records, reader_gone);
+            // Values beyond the bounds of the histogram are recorded as its largest.
+            delay.saturating_record(clock.now().since(handed_over));
+        };
+        lanes.iter().map(|lane| lane.drain(&mut visit)).sum()
     }
 
     fn for_each_sink(&mut self, act: impl Fn(&mut dyn Sink) -> Result<(), SinkError>) {
         for NamedSink { sink, cells } in &mut self.sinks {
             if let Err(error) = act(sink.as_mut()) {
                 note_failure(sink.name(), &error, cells);
+            }
+        }
+    }
+}
+
+fn write(sinks: &mut [NamedSink], records: &[FlowRecord], reader_gone: &AtomicBool) {
+    let is_only_sink = sinks.len() == 1;
+    for NamedSink { sink, cells } in sinks {
+        match sink.write(records) {
+            Ok(()) => cells.records_written.add(records.len() as u64),
+            Err(error) => {
+                cells.records_failed.add(records.len() as u64);
+                note_failure(sink.name(), &error, cells);
+                reader_gone.fetch_or(is_only_sink && matches!(error, SinkError::Closed), Ordering::AcqRel);
             }
         }
     }

@@ -1,17 +1,18 @@
-//! `cargo xtask ci`: the tests, the licences and the size of the dependency tree.
+//! `cargo xtask ci`: the tests, a little fuzzing, the licences and the size of the dependency tree.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::ensure;
 
-use crate::{shell, test};
+use crate::{fuzz, shell, test};
 
 /// The sensor stays lean: its crates, itself included.
 const SENSOR_CRATES_MAX: usize = 120;
 
 pub fn main() -> anyhow::Result<ExitCode> {
     test::run(None)?;
+    fuzz::smoke()?;
     check_dependencies()?;
     check_sensor_crates()?;
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ mod ci;
 mod compare;
 mod compile;
 mod demo;
+mod fuzz;
 mod interrupt;
 mod run;
 mod setup;
@@ -27,7 +28,8 @@ enum Verb {
     Test(test::Options),
     Bench(bench::Options),
     Compare(compare::Options),
-    /// What continuous integration runs: setup, build, test, licences, number of crates
+    Fuzz(fuzz::Options),
+    /// What continuous integration runs: setup, build, test, fuzz, licences, number of crates
     Ci,
 }
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::main(&options),
         Verb::Bench(options) => bench::main(&options),
         Verb::Compare(options) => compare::main(&options),
+        Verb::Fuzz(options) => fuzz::main(&options),
         Verb::Ci => ci::main(),
     };
     match result {

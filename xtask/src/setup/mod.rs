@@ -2,6 +2,7 @@
 //!
 //! Each item is looked for, installed if it is missing, and reported in one line. What is there is left alone.
 
+pub mod cargo_fuzz;
 pub mod ebpf;
 mod packages;
 
@@ -37,8 +38,9 @@ const PACKAGES: &[&[&str]] = &[
 /// Reports each item: ok, installed or missing. On Debian as root or by
 /// sudo: build-essential iproute2 iputils-ping curl nginx-light dnsmasq-base bind9-dnsutils iperf3 wrk tcpdump
 /// prometheus valgrind pkgconf capnproto, and for the eBPF programs rustc-web, rust-web-src and the llvm-NN-dev of its
-/// LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder. Where systemd
-/// runs, Debian starts nginx and prometheus as services when it installs them; only the programs are used here.
+/// LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder, and there too
+/// cargo-fuzz unless it is on the search path. Where systemd runs, Debian starts nginx and prometheus as services
+/// when it installs them; only the programs are used here.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Only reports what is missing; fails if anything is.
@@ -49,6 +51,10 @@ pub struct Options {
 pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     if !options.check {
         ensure()?;
+        // Only `fuzz` needs it, which installs it too: the other verbs do not wait for it.
+        let state = if cargo_fuzz::find().is_some() { "ok" } else { "installed" };
+        cargo_fuzz::ensure()?;
+        report(state, &cargo_fuzz::name());
         return Ok(ExitCode::SUCCESS);
     }
     let packages = packages::check(PACKAGES)?;
@@ -62,7 +68,9 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
             false
         }
     };
-    Ok(if packages && toolchain { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let fuzzer = cargo_fuzz::find().is_some();
+    report(if fuzzer { "ok" } else { "missing" }, &cargo_fuzz::name());
+    Ok(if packages && toolchain && fuzzer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Like [`ensure`], and silent if nothing is missing.
