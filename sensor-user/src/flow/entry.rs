@@ -247,6 +247,10 @@ impl Parts<'_> {
     fn direction(&self, direction: usize) -> DirectionCounters {
         let Parts { hot, cold, .. } = self;
         let HotCounters { packets, bytes, frame_bytes } = hot.counters[direction];
+        if packets == 0 {
+            // What the direction showed in an earlier span is not of this one.
+            return DirectionCounters::default();
+        }
         let link = cold.link[direction];
         DirectionCounters {
             packets,

@@ -495,7 +495,7 @@ impl Model {
         let (start_ns, end_ns) = (flow.start, flow.last);
         self.records.push(FlowRecord { start_ns, end_ns, end_reason, ..flow.span.clone() });
         for counters in [&mut flow.span.forward, &mut flow.span.reverse] {
-            *counters = DirectionCounters { vlan: counters.vlan, ..DirectionCounters::default() };
+            *counters = DirectionCounters::default();
         }
     }
 }
