@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 /// Size of a picture and of the space around what is drawn.
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 884.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 230.0;
+const RIGHT: f64 = 254.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 52.0;
 
