@@ -90,7 +90,7 @@ pub fn measure() -> Errors {
         for seed in 0..trials {
             let sketch = Sketch::new(Precision::new(bits).expect("a precision in range"));
             simulation::run(sketch, &counts, seed, |index, sketch| {
-                sums.add(index, sketch.estimate().value())
+                sums.add(index, sketch.estimate().value());
             });
         }
         (bits, sums.series(format!("hll, {}", bytes(1 << bits)), trials))

@@ -203,7 +203,7 @@ fn forms() -> Vec<Figure> {
             }
         });
         let viewed = least_ns(RUNS * ROUNDS, views.len(), || {
-            views.iter().for_each(|view| into.merge(black_box(*view)))
+            views.iter().for_each(|view| into.merge(black_box(*view)));
         });
         figures.push(Figure::new(format!("hll merge serialised {what}, p=12"), viewed, "ns"));
         figures.push(Figure::new(format!("hll check and merge serialised {what}, p=12"), checked, "ns"));
