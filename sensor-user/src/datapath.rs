@@ -214,9 +214,19 @@ impl Datapath {
             flows.table.prefetch_index(outer.hash);
             return Ok(1);
         }
-        is_sampled(outer)?;
+        let is_inner_wanted = found.is_ok() && is_sampled(inner).is_ok();
+        if let Err(reason) = is_sampled(outer) {
+            if !is_inner_wanted {
+                return Err(reason);
+            }
+            // The frame is accounted for by the outer flow, the inner one is beside it as ever.
+            flows.cells.not_flow[reason as usize].add(1);
+            std::mem::swap(outer, inner);
+            flows.table.prefetch_index(outer.hash);
+            return Ok(1);
+        }
         flows.table.prefetch_index(outer.hash);
-        if found.is_err() || is_sampled(inner).is_err() {
+        if !is_inner_wanted {
             return Ok(1);
         }
         flows.table.prefetch_index(inner.hash);

@@ -221,3 +221,17 @@ fn what_a_filtered_datagram_carries_is_filtered_with_it() {
     let unfiltered = Setup::counting(TunnelCount::Inner).run(&frames);
     assert_eq!(unfiltered.tenants().len(), 1, "the datagram is put together and looked into");
 }
+
+#[test]
+fn the_sample_of_inner_flows_does_not_depend_on_that_of_the_tunnel() {
+    let frames: Timed =
+        (1..=200).map(|n| (0, carried(&in_gre(&tenant(n).packet(&udp(), &[1; 10]))))).collect();
+    let sampled = |count| {
+        let outcome = Setup { sample_rate: SAMPLE_RATE, ..Setup::counting(count) }.run(&frames);
+        outcome.assert_balanced(&frames);
+        outcome.tenants()
+    };
+    let inner = sampled(TunnelCount::Inner);
+    assert!((20..100).contains(&inner.len()), "{} of 200", inner.len());
+    assert_eq!(sampled(TunnelCount::Both), inner);
+}
