@@ -261,6 +261,8 @@ impl Datapath {
         fragment.tcp_flags |= whole_packet.tcp_flags;
         fragment.transport_start = whole_packet.transport_start;
         fragment.payload_wire_bytes = whole_packet.payload_wire_bytes;
+        // The frame is no longer that of the tunnel around it.
+        fragment.tunnel.outer_start = u32::MAX;
         let is_wanted =
             flows.filter.as_ref().is_none_or(|filter| filter.check(&fragment, frame.screening).is_ok());
         flows.count(&fragment, &whole, amount, *is_beside);

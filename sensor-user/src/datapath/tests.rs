@@ -15,7 +15,7 @@ use kflow::{FlowRecord, Sink, SinkError};
 use sensor_ebpf::hash::HashKey;
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -234,4 +234,19 @@ fn the_sample_of_inner_flows_does_not_depend_on_that_of_the_tunnel() {
     let inner = sampled(TunnelCount::Inner);
     assert!((20..100).contains(&inner.len()), "{} of 200", inner.len());
     assert_eq!(sampled(TunnelCount::Both), inner);
+}
+
+#[test]
+fn a_fragment_that_completes_a_packet_does_not_lend_its_bytes_to_the_tunnel() {
+    let fragments = tunnelled_fragments();
+    let late = ACTIVE_TIMEOUT.as_secs() + 1;
+    // The second fragment begins another span, so that the tunnel is taken from it.
+    let frames: Timed = [0, late].into_iter().zip(fragments).collect();
+    let outcome = Setup::counting(TunnelCount::Inner).run(&frames);
+    outcome.assert_balanced(&frames);
+    assert_eq!(outcome.records.len(), 2);
+    let known = [outer().source(), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+    for record in outcome.records {
+        assert!(known.contains(&record.tunnel.source), "{}", record.tunnel.source);
+    }
 }
