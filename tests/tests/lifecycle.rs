@@ -19,7 +19,7 @@ fn fifty_starts_and_stops_under_load_leave_nothing_behind() {
     let _machine = machine();
     let wire = Wire::lay(VethOptions::default());
     let signals = [Signal::Terminate, Signal::Kill, Signal::Interrupt, Signal::Kill, Signal::Terminate];
-    let mut open_files = Vec::new();
+    let mut open_files = None;
     for round in 0..ROUNDS {
         let sensor = Sensor::capture(&wire, &SMALL);
         assert!(wire.has_program(), "round {round}: no program on the interface");
@@ -31,7 +31,12 @@ fn fifty_starts_and_stops_under_load_leave_nothing_behind() {
             wait_until("frames arrive", || {
                 (sensor.metrics().sum("sensor_worker_frames_total") > 0.0).then_some(())
             });
-            open_files.push(sensor.open_files());
+            // The connection that the metrics came by may still be open for a moment.
+            open_files = wait_until("no more files are open than in the first round", || {
+                let files = sensor.open_files();
+                let first = *open_files.get_or_insert(files);
+                (files <= first).then_some(Some(first))
+            });
             let id = sensor.id();
             let outcome = sensor.end(signal);
             // The device refuses frames once the program is gone; that is the generator's business.
@@ -45,7 +50,6 @@ fn fifty_starts_and_stops_under_load_leave_nothing_behind() {
         );
         wait_until("the program is off the interface", || (!wire.has_program()).then_some(()));
     }
-    assert_eq!(open_files.iter().min(), open_files.iter().max(), "open files grow: {open_files:?}");
 }
 
 fn assert_ended(signal: Signal, outcome: &Outcome) {

@@ -1,7 +1,7 @@
 //! Instructions per packet, which are the same however busy the machine is.
 
 use crate::{figure::Figure, meter::Work};
-use std::process::Command;
+use std::{collections::HashMap, process::Command};
 
 /// What runs under callgrind: the same preparation for one pass and for two.
 pub fn count(work: &mut dyn Work, passes: usize) {
@@ -15,17 +15,20 @@ pub fn count(work: &mut dyn Work, passes: usize) {
     println!("{}", work.packets());
 }
 
-/// The instructions of a work beside those of another; `None` without callgrind.
-pub fn figure(work: &str, reference: &str) -> Option<Figure> {
-    let figure = Figure::new(format!("{work}, instructions"), per_packet(work)?, "instructions/packet");
-    if work == reference {
-        return Some(figure);
-    }
-    Some(figure.against(reference, per_packet(reference)?))
+/// The instructions of works, each beside those of the reference that it names. Without callgrind there are none.
+pub fn figures<'a>(group: &str, works: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Figure> {
+    let mut known = HashMap::new();
+    let mut per_packet = |work: &'a str| *known.entry(work).or_insert_with(|| per_packet(work));
+    let figures = works.into_iter().filter_map(|(work, reference)| {
+        let name = format!("{group}: {work}, instructions");
+        let figure = Figure::new(name, per_packet(work)?, "instructions/packet");
+        Some(figure.against(reference, per_packet(reference)?))
+    });
+    figures.collect()
 }
 
 /// The difference between two runs of this program, which leaves only the passes.
-pub fn per_packet(work: &str) -> Option<f64> {
+fn per_packet(work: &str) -> Option<f64> {
     let [once, twice] = [1, 2].map(|passes| collected(work, passes));
     let (once, packets) = once?;
     let (twice, _) = twice?;

@@ -27,7 +27,7 @@ const FEW_FRAMES: usize = 1 << 18;
 const COUNTED_FLOWS: u32 = 4_096;
 const COUNTED_FRAMES: usize = 16_384;
 
-/// Works that run beside each other on the same frames: the first is measured, the others are what it is measured by.
+/// Works that run beside each other on the same frames: one, the plain way to do it, and variants of the first.
 const GROUPS: [&[&str]; 3] = [
     &["whole", "etherparse+HashMap", "whole, inner flows"],
     &["decode", "etherparse"],
@@ -97,12 +97,9 @@ pub fn measure() -> Vec<Figure> {
             figures.extend(times(names, &costs, flows, goal_ns));
         }
     }
-    let counts = GROUPS.into_iter().flat_map(|names| {
-        let [measured, plain, other @ ..] = names else { unreachable!("each has a reference") };
-        let others = other.iter().map(|other| callgrind::figure(other, measured));
-        [callgrind::figure(measured, plain)].into_iter().chain(others)
-    });
-    figures.extend(counts.flatten());
+    let pairs =
+        GROUPS.into_iter().flat_map(|names| references(names).map(|[work, to]| (names[work], names[to])));
+    figures.extend(callgrind::figures("clean", pairs));
     figures
 }
 
@@ -112,15 +109,15 @@ fn costs(names: &[&str], circuit: &Rc<RefCell<Circuit>>, flows: u32) -> Vec<Cost
     side_by_side(&mut works.collect::<Vec<_>>())
 }
 
+/// Which work of a group is compared with which: the first with the second, the plain way; all others with the first.
+fn references(names: &[&str]) -> impl Iterator<Item = [usize; 2]> {
+    [[0, 1]].into_iter().chain((2..names.len()).map(|other| [other, 0]))
+}
+
 fn times(names: &[&str], costs: &[Cost], flows: u32, goal_ns: f64) -> Vec<Figure> {
     let mut figures = Vec::new();
-    for (index, (name, cost)) in names.iter().zip(costs).enumerate() {
-        // The plain way is only a reference; further works are compared with the first.
-        let reference = match index {
-            0 => 1,
-            1 => continue,
-            _ => 0,
-        };
+    for [work, reference] in references(names) {
+        let (name, cost) = (names[work], costs[work]);
         let time = Figure::new(format!("{name}, {flows} flows"), cost.time_ns, "ns/packet")
             .against(names[reference], costs[reference].time_ns);
         figures.push(if name.starts_with("whole") { time.at_most(goal_ns) } else { time });

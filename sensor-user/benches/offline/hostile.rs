@@ -22,8 +22,10 @@ const CAPACITY: usize = 1 << 18;
 /// Of the throughput of clean traffic.
 const SHARE_MIN: f64 = 0.25;
 
-const MODES: [(&str, TunnelCount); 2] =
-    [("hostile, outer flows", TunnelCount::Outer), ("hostile, outer and inner flows", TunnelCount::Both)];
+const MODES: [(&str, TunnelCount); 2] = [
+    ("hostile frames, outer flows", TunnelCount::Outer),
+    ("hostile frames, outer and inner flows", TunnelCount::Both),
+];
 
 struct Hostile {
     frames: Frames,
@@ -71,7 +73,7 @@ pub fn measure() -> Vec<Figure> {
         figures.push(
             Figure::new(format!("{name}, allocations"), allocations, "allocations/packet").at_most(0.0),
         );
-        figures.extend(callgrind::figure(name, "whole"));
     }
+    figures.extend(callgrind::figures("whole", MODES.map(|(name, _)| (name, "whole"))));
     figures
 }

@@ -254,6 +254,6 @@ pub fn measure() -> Vec<Figure> {
         let time = Figure::new(format!("decode: {name}"), cost.time_ns, "ns/packet");
         figures.push(time.against(PLAIN, costs[0].time_ns));
     }
-    figures.extend(names.iter().filter_map(|name| callgrind::figure(name, PLAIN)));
+    figures.extend(callgrind::figures("decode", names.iter().map(|name| (&name[..], PLAIN))));
     figures
 }

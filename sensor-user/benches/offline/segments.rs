@@ -238,6 +238,7 @@ pub fn measure() -> Vec<Figure> {
         let time = Figure::new(format!("TCP analysis: {}", feature.name), cost.time_ns, "ns/segment");
         figures.push(time.against(IN_ORDER, costs[0].time_ns));
     }
-    figures.extend(FEATURES.iter().filter_map(|feature| callgrind::figure(feature.name, IN_ORDER)));
+    figures
+        .extend(callgrind::figures("TCP analysis", FEATURES.iter().map(|feature| (feature.name, IN_ORDER))));
     figures
 }
