@@ -24,7 +24,7 @@ fn capture(folder: &Folder, options: Options) -> (PathBuf, Expected) {
 fn run(folder: &Folder, capture: &std::path::Path, config: &str) -> Outcome {
     let config = folder.write("sensor.toml", format!("[flow]\ncapacity = 4096\n{config}"));
     let path = |path: &std::path::Path| path.to_str().expect("temporary paths are plain").to_owned();
-    run_offline(&["--pcap", &path(capture), "--config", &path(&config)], None)
+    run_offline(&["--pcap", &path(capture), "--config", &path(&config), "--metrics", "off"], None)
 }
 
 fn objects(outcome: &Outcome) -> impl Iterator<Item = Value> + '_ {
