@@ -31,13 +31,15 @@ const PACKAGES: &[&[&str]] = &[
     // The sketch library is tested as C programs find it.
     &["pkgconf", "pkg-config"],
     &["capnproto"],
+    // Judges what the sensor and the generator say of TCP.
+    &["tshark"],
 ];
 
 /// Installs what the other verbs need; safe to repeat
 ///
 /// Reports each item: ok, installed or missing. On Debian as root or by
 /// sudo: build-essential iproute2 iputils-ping curl nginx-light dnsmasq-base bind9-dnsutils iperf3 wrk tcpdump
-/// prometheus valgrind pkgconf capnproto, and for the eBPF programs rustc-web, rust-web-src and the llvm-NN-dev of its
+/// prometheus valgrind pkgconf capnproto tshark, and for the eBPF programs rustc-web, rust-web-src and the llvm-NN-dev of its
 /// LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder, and there too
 /// cargo-fuzz unless it is on the search path. Where systemd runs, Debian starts nginx and prometheus as services
 /// when it installs them; only the programs are used here.
