@@ -13,6 +13,7 @@
 //!
 //! Nothing here reads a clock: time comes with the records.
 
+pub mod application;
 pub mod codec;
 pub mod columns;
 pub mod community_id;
@@ -32,6 +33,7 @@ pub mod text;
 )]
 mod chf_capnp;
 
+pub use application::{AppProtocol, Application};
 pub use community_id::CommunityId;
 pub use error::Error;
 pub use record::{

@@ -4,6 +4,7 @@
 //! source sent and `reverse` what the destination answered. Counters are those of the record's own span:
 //! a long flow yields one record per active timeout, and their sum is the flow.
 
+use crate::application::{AppProtocol, Application};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// One exported flow. Addresses of one record are always of the same family.
@@ -32,6 +33,12 @@ pub struct FlowRecord {
     pub latency: Latency,
     /// All default unless `protocol` is TCP.
     pub tcp: TcpRecord,
+    /// What the flow's application speaks, once it was recognised.
+    pub app_protocol: Option<AppProtocol>,
+    /// Transactions that completed in this span, those in records of their own among them.
+    pub transactions: u32,
+    /// A transaction of this span, or what is known of the session.
+    pub application: Option<Box<Application>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +250,7 @@ pub struct TcpDirection {
     pub rtt_samples: u32,
 }
 
-/// Why a record was exported. Numbers are those of IPFIX `flowEndReason` (RFC 5102, element 136).
+/// Why a record was exported. Numbers up to 5 are those of IPFIX `flowEndReason` (RFC 5102, element 136).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum EndReason {
@@ -257,6 +264,9 @@ pub enum EndReason {
     ForcedEnd = 4,
     /// Evicted to make room for another flow.
     LackOfResources = 5,
+    /// No span ended: the record adds a transaction to those of the flow, and counts no packets. Its start is the
+    /// end of the request, its end the start of the answer.
+    Transaction = 128,
 }
 
 impl TunnelKind {
@@ -336,12 +346,13 @@ impl TcpState {
 }
 
 impl EndReason {
-    pub const ALL: [EndReason; 5] = [
+    pub const ALL: [EndReason; 6] = [
         EndReason::IdleTimeout,
         EndReason::ActiveTimeout,
         EndReason::EndOfFlow,
         EndReason::ForcedEnd,
         EndReason::LackOfResources,
+        EndReason::Transaction,
     ];
 
     /// The name that JSON, CSV and metrics use.
@@ -352,10 +363,11 @@ impl EndReason {
             EndReason::EndOfFlow => "end_of_flow",
             EndReason::ForcedEnd => "forced_end",
             EndReason::LackOfResources => "lack_of_resources",
+            EndReason::Transaction => "transaction",
         }
     }
 
-    /// `None` for a number that RFC 5102 does not assign.
+    /// `None` for a number that means nothing.
     pub fn from_number(number: u8) -> Option<EndReason> {
         EndReason::ALL.into_iter().find(|reason| *reason as u8 == number)
     }
@@ -419,6 +431,9 @@ impl Default for FlowRecord {
             tunnel: Tunnel::default(),
             latency: Latency::default(),
             tcp: TcpRecord::default(),
+            app_protocol: None,
+            transactions: 0,
+            application: None,
         }
     }
 }

@@ -54,6 +54,7 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
                     tunnel,
                     latency,
                     tcp: if protocol == 6 { tcp } else { TcpRecord::default() },
+                    ..FlowRecord::default()
                 }
             },
         )

@@ -241,6 +241,7 @@ impl Parts<'_> {
             tunnel: cold.tunnel,
             latency: cold.responses.latency(),
             tcp: self.tcp(end_reason),
+            ..FlowRecord::default()
         }
     }
 

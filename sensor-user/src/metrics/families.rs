@@ -247,8 +247,8 @@ fn flows(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     ];
     let evictions = evictions.map(|(policy, flows)| (label("policy", policy), flows));
     page.counters("flow_evictions", "Flows ended early to make room, by who was chosen", evictions)?;
-    let records = EndReason::ALL.map(|reason| {
-        (label("reason", reason.name()), telemetry.sum(|cells| &cells.records[reason as usize - 1]))
+    let records = EndReason::ALL.into_iter().enumerate().map(|(index, reason)| {
+        (label("reason", reason.name()), telemetry.sum(|cells| &cells.records[index]))
     });
     page.counters("flow_records", "Records that the flow tables produced, by end reason", records)
 }
