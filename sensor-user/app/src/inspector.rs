@@ -1,0 +1,704 @@
+//! The frame that parsers live in: one inspector a flow table, which it follows slot by slot.
+
+use crate::{
+    counts::Counts,
+    limits::Limits,
+    output::{Completed, Output, Session, Timing},
+    parser::{Failure, Input, Opening, Recognition, Sender, Step, Transport},
+    parsers::{self, State},
+    pool::{BUFFER_BYTES, Buffers, Drafts},
+    privacy::Privacy,
+    stream::{Keeping, Kept, Progress, Side},
+};
+use kflow::{AppProtocol, Application, FlowRecord};
+
+/// Openings of a flow that are tried before it counts as unknown: of one whose beginning was seen, of one that the
+/// capture began in the middle of, and how many times as many if a port hints at a protocol.
+const OPENINGS_MAX: u8 = 4;
+const LATE_OPENINGS_MAX: u8 = 16;
+const HINTED_FACTOR: u8 = 4;
+
+/// What looking at nothing costs of the budget.
+const PARSE_WORK: u32 = 16;
+
+/// One payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    /// Of the flow in its table.
+    pub slot: u32,
+    /// The first payload of the flow: whatever was known of the slot is of another one.
+    pub is_fresh: bool,
+    pub transport: Transport,
+    pub sender: Sender,
+    pub sender_port: u16,
+    pub receiver_port: u16,
+    /// As far as it was captured; not empty.
+    pub bytes: &'a [u8],
+    /// Its length on the wire.
+    pub wire_bytes: u32,
+    /// Of the first byte, for TCP.
+    pub sequence: u32,
+    /// Sequence number of the side's first byte, for TCP, if its SYN was seen.
+    pub start: Option<u32>,
+    pub time_ns: u64,
+}
+
+/// Whether more payloads of a flow are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    Wanted,
+    Done,
+}
+
+/// A transaction that goes out in a record of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    pub application: Box<Application>,
+    /// The end of the request, or else the start of the answer.
+    pub start_ns: u64,
+    /// The start of the answer, or else the end of the request.
+    pub end_ns: u64,
+}
+
+/// Follows the applications of all flows of one table.
+#[derive(Debug)]
+pub struct Inspector {
+    flows: Vec<Flow>,
+    kept: Kept,
+    engine: Engine,
+}
+
+/// One flow.
+#[derive(Debug, Default)]
+struct Flow {
+    /// Nothing more is parsed.
+    is_done: bool,
+    /// Openings that were tried.
+    openings: u8,
+    /// In the engine's pool.
+    parser: Option<u32>,
+    protocol: Option<AppProtocol>,
+    session: Option<Session>,
+    /// The session, once nothing more is learned of it.
+    settled_session: Option<Box<Application>>,
+    /// The first transaction of the span.
+    held: Option<Transaction>,
+    /// Completed in the span.
+    transactions: u32,
+    /// Bytes looked at since the latest transaction.
+    work: u32,
+    sides: [Side; 2],
+}
+
+/// Everything that parsing needs beside the flow and the bytes.
+#[derive(Debug)]
+struct Engine {
+    limits: Limits,
+    privacy: Privacy,
+    states: Vec<State>,
+    free_states: Vec<u32>,
+    drafts: Drafts,
+    buffers: Buffers,
+    counts: Counts,
+    completed: Vec<Completed>,
+    /// Sessions that another one has followed in the same flow.
+    followed: Vec<Transaction>,
+}
+
+/// What became of bytes that were offered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Driven {
+    /// Bytes that are done with; also more than were offered.
+    taken: u64,
+    /// Bytes that have to be there next.
+    need: usize,
+}
+
+/// Bytes of one side that are offered to a parser.
+#[derive(Clone, Copy, Debug)]
+struct Offer<'a> {
+    payload: &'a Payload<'a>,
+    bytes: &'a [u8],
+    start_ns: u64,
+}
+
+impl Inspector {
+    pub fn new(limits: Limits, privacy: Privacy) -> Inspector {
+        Inspector {
+            flows: Vec::with_capacity(limits.flows),
+            kept: Kept::new(&limits),
+            engine: Engine {
+                limits,
+                privacy,
+                states: Vec::with_capacity(limits.parsers),
+                free_states: Vec::with_capacity(limits.parsers),
+                drafts: Drafts::new(&limits),
+                buffers: Buffers::new(&limits),
+                counts: Counts::default(),
+                completed: Vec::new(),
+                followed: Vec::new(),
+            },
+        }
+    }
+
+    pub fn counts(&mut self) -> &mut Counts {
+        &mut self.engine.counts
+    }
+
+    /// Drafts and buffers that flows hold.
+    pub fn in_use(&self) -> [usize; 3] {
+        [self.engine.drafts.in_use(), self.engine.buffers.in_use(), self.kept.in_use()]
+    }
+
+    /// Looks at a payload. Transactions that cannot wait for the flow's record go to `emit`.
+    pub fn inspect(&mut self, payload: &Payload<'_>, emit: &mut impl FnMut(Transaction)) -> Interest {
+        let slot = payload.slot as usize;
+        while self.flows.len() <= slot {
+            self.flows.push(Flow::default());
+        }
+        let Inspector { flows, kept, engine } = self;
+        let flow = &mut flows[slot];
+        if payload.is_fresh {
+            engine.forget(flow, kept);
+        }
+        if flow.is_done {
+            return Interest::Done;
+        }
+        match payload.transport {
+            Transport::Udp => engine.datagram(flow, payload),
+            Transport::Tcp => engine.segment(flow, kept, payload),
+        }
+        engine.collect(flow, emit);
+        if flow.is_done {
+            flow.sides.iter_mut().for_each(|side| kept.release(side));
+            return Interest::Done;
+        }
+        Interest::Wanted
+    }
+
+    /// Adds what is known to the record of a flow's span, which begins a new one; if the flow is over, its slot is free
+    /// afterwards. For flows of which a payload was inspected.
+    pub fn annotate(
+        &mut self,
+        slot: u32,
+        is_over: bool,
+        record: &mut FlowRecord,
+        emit: &mut impl FnMut(Transaction),
+    ) {
+        let Inspector { flows, kept, engine } = self;
+        let Some(flow) = flows.get_mut(slot as usize) else { return };
+        if is_over {
+            engine.finish(flow, kept, record);
+            engine.collect(flow, emit);
+        }
+        record.app_protocol = flow.protocol;
+        record.transactions = std::mem::take(&mut flow.transactions);
+        record.application = match (&flow.session, &flow.settled_session) {
+            (Some(session), _) => Some(Box::new(engine.snapshot(session))),
+            (None, Some(settled)) => Some(settled.clone()),
+            (None, None) => flow.held.take().map(|held| held.application),
+        };
+        if let Some(held) = flow.held.take() {
+            emit(held);
+        }
+        if is_over {
+            engine.forget(flow, kept);
+        }
+    }
+}
+
+impl Engine {
+    fn datagram(&mut self, flow: &mut Flow, payload: &Payload<'_>) {
+        let offer = Offer { payload, bytes: payload.bytes, start_ns: payload.time_ns };
+        if flow.parser.is_none() && self.recognise(flow, &offer) != Recognition::Yes {
+            return;
+        }
+        match self.parse(flow, &offer) {
+            Step::Took(_) | Step::SideDone => {}
+            Step::Done => self.settle(flow),
+            // A datagram is all there is.
+            Step::Need(_) => self.note_failure(flow, Failure::Malformed),
+            Step::HandOver(_) => self.settle(flow),
+            Step::Failed(failure) => self.note_failure(flow, failure),
+        }
+    }
+
+    fn segment(&mut self, flow: &mut Flow, kept: &mut Kept, payload: &Payload<'_>) {
+        let sender = payload.sender.index();
+        let has_parser = flow.parser.is_some();
+        let side = &mut flow.sides[sender];
+        if side.progress == Progress::Done {
+            return;
+        }
+        let is_another =
+            side.progress != Progress::New && payload.start.is_some() && side.start != payload.start;
+        if is_another {
+            // The ports are used again: another connection of the same flow.
+            self.restart(flow, kept, payload.time_ns);
+        }
+        let side = &mut flow.sides[sender];
+        if side.progress == Progress::New {
+            side.start = payload.start;
+            side.next = payload.start.unwrap_or(payload.sequence);
+            let is_late = payload.start.is_none() && has_parser && !is_another;
+            side.progress = if is_late { Progress::Lost } else { Progress::Aligned };
+        }
+        let Some((mut at, mut bytes)) = side.place(payload) else { return };
+        let uncaptured = u64::from(payload.wire_bytes).saturating_sub(payload.bytes.len() as u64);
+        loop {
+            let side = &mut flow.sides[sender];
+            if at == 0 && kept.contiguous(side).is_empty() && kept.hole_end(side).is_none() {
+                let offer = Offer { payload, bytes, start_ns: payload.time_ns };
+                let driven = self.drive(flow, &offer);
+                let side = &mut flow.sides[sender];
+                let taken = driven.taken.min(bytes.len() as u64) as usize;
+                side.next = side.next.wrapping_add(taken as u32);
+                side.skip = driven.taken - taken as u64;
+                side.need = driven.need;
+                if flow.is_done || taken == bytes.len() {
+                    break;
+                }
+                let rest = &bytes[taken..];
+                side.start_ns = payload.time_ns;
+                if kept.keep(side, 0, rest) != Keeping::Kept {
+                    self.counts.shed_buffers += 1;
+                    self.lose(flow, kept, sender, rest.len() as u64);
+                }
+                break;
+            }
+            // What fits goes in, so that a parser sees a full buffer before it is given up.
+            let room = if at <= kept.contiguous(side).len() { BUFFER_BYTES - at } else { bytes.len() };
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            if kept.contiguous(side).is_empty() {
+                side.start_ns = payload.time_ns;
+            }
+            match kept.keep(side, at, now) {
+                Keeping::Kept => {}
+                Keeping::NoRoom => {
+                    self.counts.shed_buffers += 1;
+                    self.lose(flow, kept, sender, (at + bytes.len()) as u64);
+                    break;
+                }
+                Keeping::TooFar => {
+                    let Some(hole_end) = kept.hole_end(side) else {
+                        // Nothing waits: this segment is where it goes on.
+                        self.lose(flow, kept, sender, at as u64);
+                        if flow.is_done {
+                            break;
+                        }
+                        at = 0;
+                        continue;
+                    };
+                    self.lose(flow, kept, sender, hole_end as u64);
+                    self.drive_kept(flow, kept, payload);
+                    let Some(placed) = flow.sides[sender].place(payload) else { break };
+                    if flow.is_done {
+                        break;
+                    }
+                    (at, bytes) = placed;
+                    continue;
+                }
+            }
+            self.drive_kept(flow, kept, payload);
+            if later.is_empty() || flow.is_done {
+                break;
+            }
+            let Some(placed) = flow.sides[sender].place(payload) else { break };
+            (at, bytes) = placed;
+        }
+        if uncaptured > 0 && !flow.is_done && flow.sides[sender].progress != Progress::Done {
+            self.pass_uncaptured(flow, kept, payload);
+        }
+    }
+
+    /// What the capture cut off a segment is missing, unless nobody wants to see it.
+    fn pass_uncaptured(&mut self, flow: &mut Flow, kept: &mut Kept, payload: &Payload<'_>) {
+        let sender = payload.sender.index();
+        let side = &mut flow.sides[sender];
+        let end = payload.sequence.wrapping_add(payload.wire_bytes);
+        let missing = end.wrapping_sub(side.next);
+        if missing as i32 <= 0 || kept.hole_end(side).is_some() {
+            return;
+        }
+        let skipped = side.skip.min(u64::from(missing));
+        side.skip -= skipped;
+        side.next = side.next.wrapping_add(skipped as u32);
+        let missing = u64::from(missing) - skipped;
+        if missing > 0 {
+            self.lose(flow, kept, sender, missing);
+        }
+    }
+
+    /// Bytes from the next one on will not come. What is kept behind them stays.
+    fn lose(&mut self, flow: &mut Flow, kept: &mut Kept, sender: usize, bytes: u64) {
+        let side = &mut flow.sides[sender];
+        kept.advance(side, bytes);
+        // Nothing is kept of bytes that were never there.
+        side.next = side.next.wrapping_add(side.skip as u32);
+        side.skip = 0;
+        side.need = 0;
+        side.progress = Progress::Lost;
+        let Some(parser) = flow.parser else { return };
+        let of = if sender == 0 { Sender::Source } else { Sender::Destination };
+        let can_resume = self.with_state(flow, parser, |state, output| state.resume(of, output));
+        if !can_resume {
+            self.note_failure(flow, Failure::Gap);
+            self.settle(flow);
+        }
+    }
+
+    /// Offers what is kept of a side, as long as it gets anywhere.
+    fn drive_kept(&mut self, flow: &mut Flow, kept: &mut Kept, payload: &Payload<'_>) {
+        let sender = payload.sender.index();
+        loop {
+            let side = &flow.sides[sender];
+            let bytes = kept.contiguous(side);
+            if bytes.is_empty() || bytes.len() < side.need || flow.is_done || side.progress == Progress::Done
+            {
+                break;
+            }
+            let driven = self.drive(flow, &Offer { payload, bytes, start_ns: side.start_ns });
+            let side = &mut flow.sides[sender];
+            side.need = driven.need;
+            side.start_ns = payload.time_ns;
+            if driven.taken == 0 {
+                break;
+            }
+            kept.advance(side, driven.taken);
+        }
+        if flow.is_done || flow.sides[sender].progress == Progress::Done {
+            kept.release(&mut flow.sides[sender]);
+        }
+    }
+
+    /// Has as many of the bytes parsed as can be.
+    fn drive(&mut self, flow: &mut Flow, offer: &Offer<'_>) -> Driven {
+        let sender = offer.payload.sender.index();
+        let all = Driven { taken: offer.bytes.len() as u64, need: 0 };
+        let mut taken = 0;
+        let mut start_ns = offer.start_ns;
+        while taken < offer.bytes.len() {
+            let rest = Offer { bytes: &offer.bytes[taken..], start_ns, ..*offer };
+            if flow.parser.is_none() {
+                match self.recognise(flow, &rest) {
+                    Recognition::Yes => flow.sides[sender].progress = Progress::Aligned,
+                    Recognition::More => return Driven { taken: taken as u64, need: rest.bytes.len() + 1 },
+                    Recognition::No => return all,
+                }
+            } else if flow.sides[sender].progress == Progress::Lost {
+                match self.resynchronise(flow, &rest) {
+                    Recognition::Yes => flow.sides[sender].progress = Progress::Aligned,
+                    Recognition::More => return Driven { taken: taken as u64, need: rest.bytes.len() + 1 },
+                    Recognition::No => return all,
+                }
+            }
+            match self.parse(flow, &rest) {
+                Step::Took(0) => {
+                    debug_assert!(false, "a parser takes something or says what it needs");
+                    self.note_failure(flow, Failure::Malformed);
+                    self.settle(flow);
+                    return all;
+                }
+                Step::Took(bytes) if bytes > rest.bytes.len() as u64 => {
+                    return Driven { taken: taken as u64 + bytes, need: 0 };
+                }
+                Step::Took(bytes) => taken += bytes as usize,
+                Step::Need(bytes) if bytes > BUFFER_BYTES || rest.bytes.len() >= BUFFER_BYTES => {
+                    self.note_failure(flow, Failure::Limit);
+                    self.settle(flow);
+                    return all;
+                }
+                Step::Need(bytes) => {
+                    return Driven { taken: taken as u64, need: bytes.max(rest.bytes.len() + 1) };
+                }
+                Step::SideDone => {
+                    flow.sides[sender].progress = Progress::Done;
+                    if flow.sides.iter().all(|side| side.progress == Progress::Done) {
+                        self.settle(flow);
+                    }
+                    return all;
+                }
+                Step::Done => {
+                    self.settle(flow);
+                    return all;
+                }
+                Step::HandOver(bytes) => {
+                    self.settle(flow);
+                    self.follow(flow, offer.payload.time_ns);
+                    for side in &mut flow.sides {
+                        if side.progress == Progress::Done {
+                            side.progress = Progress::Lost;
+                        }
+                    }
+                    taken += bytes.min(rest.bytes.len());
+                }
+                Step::Failed(failure) => {
+                    self.note_failure(flow, failure);
+                    self.settle(flow);
+                    return all;
+                }
+            }
+            start_ns = offer.payload.time_ns;
+        }
+        all
+    }
+
+    fn parse(&mut self, flow: &mut Flow, offer: &Offer<'_>) -> Step {
+        let Some(parser) = flow.parser else { return Step::Done };
+        flow.work = flow.work.saturating_add(offer.bytes.len() as u32 + PARSE_WORK);
+        if flow.work > self.limits.work_bytes {
+            if let Some(protocol) = flow.protocol {
+                self.counts.of(protocol).over_budget += 1;
+            }
+            return Step::Done;
+        }
+        let input = offer.input();
+        let step = self.with_state(flow, parser, |state, output| state.parse(&input, output));
+        if !self.completed.is_empty() {
+            flow.work = 0;
+        }
+        step
+    }
+
+    /// Whose flow this is, by its first bytes.
+    fn recognise(&mut self, flow: &mut Flow, offer: &Offer<'_>) -> Recognition {
+        let opening = offer.opening();
+        let (recognition, kind) = parsers::recognise(&opening);
+        if let Some(kind) = kind {
+            let Some(parser) = self.take_state(kind.begin()) else {
+                self.counts.shed_parsers += 1;
+                flow.is_done = true;
+                return Recognition::No;
+            };
+            flow.parser = Some(parser);
+            flow.protocol = self.states[parser as usize].protocol();
+            if let Some(protocol) = flow.protocol {
+                self.counts.of(protocol).flows += 1;
+            }
+            return Recognition::Yes;
+        }
+        if recognition == Recognition::More && opening.transport == Transport::Tcp {
+            return Recognition::More;
+        }
+        flow.openings += 1;
+        let is_late = opening.transport == Transport::Tcp && offer.payload.start.is_none();
+        let tries = if is_late { LATE_OPENINGS_MAX } else { OPENINGS_MAX };
+        let is_hinted = parsers::Kind::ALL.iter().any(|kind| kind.is_hinted(&opening));
+        let tries = if is_hinted { tries * HINTED_FACTOR } else { tries };
+        if flow.openings >= tries {
+            flow.is_done = true;
+            self.counts.flows_unknown += u64::from(flow.protocol.is_none());
+        }
+        Recognition::No
+    }
+
+    /// Whether the flow's protocol goes on here.
+    fn resynchronise(&mut self, flow: &mut Flow, offer: &Offer<'_>) -> Recognition {
+        flow.work = flow.work.saturating_add(PARSE_WORK);
+        if flow.work > self.limits.work_bytes {
+            self.settle(flow);
+            return Recognition::No;
+        }
+        let kind = flow.parser.and_then(|parser| self.states[parser as usize].kind());
+        kind.map_or(Recognition::No, |kind| kind.recognise(&offer.opening()))
+    }
+
+    fn with_state<R>(
+        &mut self,
+        flow: &mut Flow,
+        parser: u32,
+        act: impl FnOnce(&mut State, &mut Output<'_>) -> R,
+    ) -> R {
+        let Engine { states, drafts, buffers, counts, completed, .. } = self;
+        let mut output = Output { drafts, buffers, counts, session: &mut flow.session, completed };
+        let state = &mut states[parser as usize];
+        let result = act(state, &mut output);
+        flow.protocol = state.protocol();
+        result
+    }
+
+    fn note_failure(&mut self, flow: &Flow, failure: Failure) {
+        if let Some(protocol) = flow.protocol {
+            self.counts.of(protocol).failures[failure as usize] += 1;
+        }
+    }
+
+    /// Nothing more is parsed of the flow.
+    fn settle(&mut self, flow: &mut Flow) {
+        flow.is_done = true;
+        let Some(parser) = flow.parser.take() else { return };
+        self.with_state(flow, parser, |state, output| state.finish(output));
+        self.states[parser as usize] = State::Free;
+        self.free_states.push(parser);
+        if let Some(session) = flow.session.take() {
+            flow.settled_session = Some(Box::new(self.snapshot(&session)));
+            self.drafts.release(session.draft);
+        }
+    }
+
+    /// What follows is recognised anew. A session that was there goes out in a record of its own.
+    fn follow(&mut self, flow: &mut Flow, now_ns: u64) {
+        flow.is_done = false;
+        flow.openings = 0;
+        if let Some(application) = flow.settled_session.take() {
+            self.followed.push(Transaction { application, start_ns: now_ns, end_ns: now_ns });
+        }
+    }
+
+    /// Another connection of the same flow.
+    fn restart(&mut self, flow: &mut Flow, kept: &mut Kept, now_ns: u64) {
+        self.settle(flow);
+        self.follow(flow, now_ns);
+        flow.work = 0;
+        for side in &mut flow.sides {
+            kept.release(side);
+            *side = Side::default();
+        }
+    }
+
+    /// The flow is over: what waits behind something missing is looked at, then nothing more.
+    fn finish(&mut self, flow: &mut Flow, kept: &mut Kept, record: &FlowRecord) {
+        for sender in [Sender::Source, Sender::Destination] {
+            let (own, other) = match sender {
+                Sender::Source => (record.source.port, record.destination.port),
+                Sender::Destination => (record.destination.port, record.source.port),
+            };
+            let payload = Payload {
+                slot: 0,
+                is_fresh: false,
+                transport: Transport::Tcp,
+                sender,
+                sender_port: own,
+                receiver_port: other,
+                bytes: &[],
+                wire_bytes: 0,
+                sequence: 0,
+                start: None,
+                time_ns: record.end_ns,
+            };
+            while !flow.is_done
+                && let Some(hole_end) = kept.hole_end(&flow.sides[sender.index()])
+            {
+                self.lose(flow, kept, sender.index(), hole_end as u64);
+                self.drive_kept(flow, kept, &payload);
+            }
+        }
+        self.settle(flow);
+    }
+
+    /// The slot is free.
+    fn forget(&mut self, flow: &mut Flow, kept: &mut Kept) {
+        self.settle(flow);
+        for completed in self.completed.drain(..) {
+            self.drafts.release(completed.draft);
+        }
+        flow.sides.iter_mut().for_each(|side| kept.release(side));
+        *flow = Flow::default();
+    }
+
+    /// Counts what was completed, and keeps or emits it.
+    fn collect(&mut self, flow: &mut Flow, emit: &mut impl FnMut(Transaction)) {
+        self.followed.drain(..).for_each(&mut *emit);
+        if self.completed.is_empty() {
+            return;
+        }
+        let mut completed = std::mem::take(&mut self.completed);
+        for Completed { draft, timing } in completed.drain(..) {
+            let latency_us = timing.latency_us();
+            let values = self.drafts.draft(&draft);
+            let protocol = values.protocol();
+            let counts = self.counts.of(protocol);
+            counts.transactions += 1;
+            counts.unanswered += u64::from(timing.answer_ns.is_none());
+            counts.texts_cut += u64::from(values.is_cut());
+            flow.transactions = flow.transactions.saturating_add(1);
+            let is_beyond = flow.transactions > self.limits.transactions_per_span;
+            counts.unexported += u64::from(is_beyond);
+            self.counts.note_latency(protocol, latency_us);
+            if !is_beyond {
+                let application = self.privacy.apply(values.to_application(latency_us));
+                let transaction = Transaction::new(application, timing);
+                let may_wait =
+                    flow.held.is_none() && flow.session.is_none() && flow.settled_session.is_none();
+                if may_wait {
+                    flow.held = Some(transaction);
+                } else {
+                    emit(transaction);
+                }
+            }
+            self.drafts.release(draft);
+        }
+        self.completed = completed;
+    }
+
+    fn snapshot(&self, session: &Session) -> Application {
+        self.privacy.apply(self.drafts.draft(&session.draft).to_application(session.latency_us))
+    }
+
+    fn take_state(&mut self, state: State) -> Option<u32> {
+        if let Some(free) = self.free_states.pop() {
+            self.states[free as usize] = state;
+            return Some(free);
+        }
+        if self.states.len() == self.limits.parsers {
+            return None;
+        }
+        self.states.push(state);
+        Some(self.states.len() as u32 - 1)
+    }
+}
+
+impl Transaction {
+    fn new(application: Application, timing: Timing) -> Transaction {
+        let Timing { request_ns, answer_ns } = timing;
+        let start_ns = request_ns.or(answer_ns).unwrap_or_default();
+        Transaction {
+            application: Box::new(application),
+            start_ns,
+            end_ns: answer_ns.unwrap_or(start_ns).max(start_ns),
+        }
+    }
+}
+
+impl Side {
+    /// Where a segment's bytes belong, counted from the next one, and those of them that are new and wanted.
+    fn place<'a>(&mut self, payload: &Payload<'a>) -> Option<(usize, &'a [u8])> {
+        let bytes = payload.bytes;
+        let mut at = i64::from(payload.sequence.wrapping_sub(self.next) as i32);
+        let end = at + bytes.len() as i64;
+        if self.skip > 0 && end > 0 {
+            let skipped = self.skip.min(end as u64);
+            self.skip -= skipped;
+            self.next = self.next.wrapping_add(skipped as u32);
+            at -= skipped as i64;
+        }
+        let old = usize::try_from(-at).unwrap_or(0);
+        let bytes = bytes.get(old..)?;
+        if bytes.is_empty() {
+            return None;
+        }
+        Some((usize::try_from(at).unwrap_or(0), bytes))
+    }
+}
+
+impl<'a> Offer<'a> {
+    fn opening(&self) -> Opening<'a> {
+        let Payload { transport, sender, sender_port, receiver_port, .. } = *self.payload;
+        Opening { bytes: self.bytes, transport, sender, sender_port, receiver_port }
+    }
+
+    fn input(&self) -> Input<'a> {
+        let Payload { transport, sender, sender_port, receiver_port, time_ns, wire_bytes, .. } =
+            *self.payload;
+        Input {
+            bytes: self.bytes,
+            transport,
+            sender,
+            sender_port,
+            receiver_port,
+            start_ns: self.start_ns,
+            end_ns: time_ns,
+            is_cut: transport == Transport::Udp && (wire_bytes as usize) > self.bytes.len(),
+        }
+    }
+}
