@@ -5,8 +5,10 @@
 
 use kflow::{DirectionCounters, FlowRecord, codec::Encoder};
 use libfuzzer_sys::fuzz_target;
+use sensor_app::{Limits, Privacy};
 use sensor_ebpf::hash::HashKey;
 use sensor_user::{
+    applications::{ApplicationParts, Applications},
     cells::WorkerCells,
     clock::Moment,
     config::TunnelCount,
@@ -92,7 +94,12 @@ impl Run {
             },
             tunnels: Tunnels { count: setup.count(), ports: TunnelPorts::default() },
             cells: cells.clone(),
-            outbox: Outbox::new(lane.clone(), WhenFull::Shed, cells.clone()),
+            applications: Applications::inline(ApplicationParts {
+                limits: Limits { flows: setup.capacity(), parsers: 16, drafts: 32, buffers: 4, ..Limits::default() },
+                privacy: Privacy::default(),
+                cells: Arc::default(),
+            }),
+            outbox: Outbox::new(lane.clone(), WhenFull::Shed, cells.records_shed.clone()),
         });
         Run { datapath, cells, lane, encoder: Encoder::new(), sums: DirectionCounters::default() }
     }

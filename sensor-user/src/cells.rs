@@ -5,9 +5,10 @@ use crate::packet::{
     reassembly::{Ending, ReassemblyCounts, ReassemblyLevels, Refusal},
 };
 use hdrhistogram::Histogram;
-use kflow::EndReason;
+use kflow::{AppProtocol, EndReason};
+use sensor_app::{Counts, Failure, ProtocolCounts};
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -62,7 +63,7 @@ pub struct WorkerCells {
     pub evicted_idlest: Cell,
     pub evicted_crowded: Cell,
     /// Records that found no room on the way to the exporter.
-    pub records_shed: Cell,
+    pub records_shed: Arc<Cell>,
     pub kernel_offered: Cell,
     pub kernel_dropped: Cell,
     /// Frames waiting in the fill rings that the worker owns.
@@ -133,6 +134,66 @@ impl ReassemblyCells {
     pub fn waiting(&self) -> u64 {
         let told = [&self.resolved, &self.claimed, &self.unclaimed].map(Cell::read).iter().sum();
         self.fragments.read().saturating_sub(told)
+    }
+}
+
+/// What the inspector of applications did: the one of a worker, or of a parser thread.
+#[derive(Debug, Default)]
+pub struct ApplicationCells {
+    /// In the order of [`AppProtocol::ALL`].
+    pub protocols: [ProtocolCells; AppProtocol::ALL.len()],
+    pub flows_unknown: Cell,
+    /// Flows that were not parsed for want of parser states.
+    pub shed_parsers: Cell,
+    /// Times that bytes were not kept for want of buffers.
+    pub shed_buffers: Cell,
+    /// Payloads that found no room on the way to a parser thread.
+    pub shed_payloads: Cell,
+    /// Records of flows that went out without what their parser thread knew, for the same reason.
+    pub shed_annotations: Cell,
+    /// Records that transactions have of their own.
+    pub transaction_records: Cell,
+    /// Of the records of a parser thread, those that found no room on the way to the exporter.
+    pub records_shed: Arc<Cell>,
+}
+
+#[derive(Debug, Default)]
+pub struct ProtocolCells {
+    pub flows: Cell,
+    pub transactions: Cell,
+    pub unanswered: Cell,
+    pub unexported: Cell,
+    pub shed_drafts: Cell,
+    pub texts_cut: Cell,
+    pub failures: [Cell; Failure::ALL.len()],
+    pub over_budget: Cell,
+    /// Nanoseconds, as all durations.
+    pub latency: SharedHistogram,
+}
+
+impl ApplicationCells {
+    pub fn publish(&self, counts: &Counts) {
+        for (cells, counts) in self.protocols.iter().zip(&counts.protocols) {
+            cells.publish(counts);
+        }
+        self.flows_unknown.set(counts.flows_unknown);
+        self.shed_parsers.set(counts.shed_parsers);
+        self.shed_buffers.set(counts.shed_buffers);
+    }
+}
+
+impl ProtocolCells {
+    fn publish(&self, counts: &ProtocolCounts) {
+        self.flows.set(counts.flows);
+        self.transactions.set(counts.transactions);
+        self.unanswered.set(counts.unanswered);
+        self.unexported.set(counts.unexported);
+        self.shed_drafts.set(counts.shed_drafts);
+        self.texts_cut.set(counts.texts_cut);
+        for (cell, failures) in self.failures.iter().zip(counts.failures) {
+            cell.set(failures);
+        }
+        self.over_budget.set(counts.over_budget);
     }
 }
 

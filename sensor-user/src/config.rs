@@ -2,6 +2,10 @@
 //!
 //! All defaults are here. Unknown keys are errors. Sizes have units in their names.
 
+mod applications;
+
+pub use applications::{ApplicationsConfig, PrivacyConfig, Treatment};
+
 use crate::{
     packet::{TooManyPorts, TunnelPorts, UdpTunnel},
     source::xsk::HugePages,
@@ -22,6 +26,7 @@ pub struct Config {
     pub flow: FlowConfig,
     pub fragments: FragmentsConfig,
     pub tunnels: TunnelsConfig,
+    pub applications: ApplicationsConfig,
     pub export: ExportConfig,
     pub metrics: MetricsConfig,
     pub log: LogConfig,
@@ -516,6 +521,7 @@ impl Config {
             check(kflow.rotate_s >= 1, "export.kflow.rotate_s must be at least 1");
         }
         faults.extend(self.filter.faults());
+        faults.extend(self.applications.faults());
         faults
     }
 }

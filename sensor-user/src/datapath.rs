@@ -9,6 +9,7 @@
 //! has come, or when the datagram is forgotten.
 
 use crate::{
+    applications::{Annotating, Applications, Carried},
     cells::WorkerCells,
     clock::Moment,
     config::TunnelCount,
@@ -46,6 +47,7 @@ pub struct DatapathParts {
     pub filter: Option<PacketFilter>,
     pub reassembly: ReassemblyConfig,
     pub tunnels: Tunnels,
+    pub applications: Applications,
     pub cells: Arc<WorkerCells>,
     pub outbox: Outbox,
 }
@@ -67,6 +69,7 @@ pub struct Datapath {
 #[derive(Debug)]
 struct Flows {
     table: FlowTable,
+    applications: Applications,
     hash_key: HashKey,
     filter: Option<PacketFilter>,
     cells: Arc<WorkerCells>,
@@ -93,7 +96,8 @@ impl Prepared {
 
 impl Datapath {
     pub fn new(parts: DatapathParts) -> Datapath {
-        let DatapathParts { table, hash_key, filter, reassembly, tunnels, cells, outbox } = parts;
+        let DatapathParts { table, hash_key, filter, reassembly, tunnels, applications, cells, outbox } =
+            parts;
         let table = FlowTable::new(table);
         let counts_both = tunnels.count == TunnelCount::Both;
         Datapath {
@@ -101,7 +105,16 @@ impl Datapath {
             tunnels,
             reassembler: Reassembler::new(reassembly, hash_key),
             whole_packet: Packet::EMPTY,
-            flows: Flows { table, hash_key, filter, cells, outbox, latest: Moment(0), counts_both },
+            flows: Flows {
+                table,
+                applications,
+                hash_key,
+                filter,
+                cells,
+                outbox,
+                latest: Moment(0),
+                counts_both,
+            },
             released_counts: KernelCounts::default(),
         }
     }
@@ -153,7 +166,8 @@ impl Datapath {
             accounted += u64::from(!prepared.is_beside);
             beside += u64::from(prepared.is_beside);
             let amount = Amount::one(&prepared.packet, frame);
-            self.flows.observe(&prepared.packet, prepared.hash, frame, amount);
+            let payload = packet::payload(frame, &prepared.packet);
+            self.flows.observe(&prepared.packet, prepared.hash, frame, amount, payload);
         }
         let cells = &self.flows.cells;
         cells.bursts.add(1);
@@ -241,7 +255,7 @@ impl Datapath {
         let Prepared { packet, is_beside, .. } = &prepared[place];
         let Some(piece) = Piece::of(frame, packet) else {
             // Cut off in the middle of its header: nothing of the datagram is known but the addresses.
-            return flows.count(packet, frame, Amount::one(packet, frame), *is_beside);
+            return flows.count(packet, frame, Amount::one(packet, frame), &[], *is_beside);
         };
         let added = reassembler.add(&piece, &mut |unclaimed| flows.count_waiting(unclaimed));
         let Some((key, sender)) = added.flow else { return };
@@ -250,11 +264,11 @@ impl Datapath {
         }
         let mut fragment = Packet { key, sender, ..packet.clone() };
         let amount = Amount::one(&fragment, frame);
-        let Some(whole) = added.whole else { return flows.count(&fragment, frame, amount, *is_beside) };
+        let Some(whole) = added.whole else { return flows.count(&fragment, frame, amount, &[], *is_beside) };
         let whole =
             Frame { bytes: whole, wire_bytes: whole.len() as u32, link: LinkType::RAW, hash: None, ..*frame };
         if packet::decode_into(&whole, whole_packet).is_err() {
-            return flows.count(&fragment, frame, amount, *is_beside);
+            return flows.count(&fragment, frame, amount, &[], *is_beside);
         }
         // Only now is there a segment to look at; what is counted is still the fragment.
         fragment.tcp = whole_packet.tcp;
@@ -265,7 +279,8 @@ impl Datapath {
         fragment.tunnel.outer_start = u32::MAX;
         let is_wanted =
             flows.filter.as_ref().is_none_or(|filter| filter.check(&fragment, frame.screening).is_ok());
-        flows.count(&fragment, &whole, amount, *is_beside);
+        let payload = packet::payload(&whole, whole_packet);
+        flows.count(&fragment, &whole, amount, payload, *is_beside);
         if !is_wanted || tunnels.count == TunnelCount::Outer {
             return;
         }
@@ -280,8 +295,8 @@ impl Datapath {
         let Datapath { reassembler, flows, .. } = self;
         reassembler
             .expire(now, DATAGRAMS_EXPIRED_PER_BURST_MAX, &mut |unclaimed| flows.count_waiting(unclaimed));
-        let Flows { table, outbox, .. } = flows;
-        table.expire(now, EXPIRED_PER_BURST_MAX, &mut |record| outbox.push(record, now));
+        let Flows { table, applications, outbox, .. } = flows;
+        table.expire(now, EXPIRED_PER_BURST_MAX, &mut Annotating { applications, outbox, now });
     }
 
     /// Ends all datagrams and flows.
@@ -290,8 +305,8 @@ impl Datapath {
         // Nothing arrives any more that waiting could cost.
         flows.outbox.wait_when_full();
         reassembler.flush(&mut |unclaimed| flows.count_waiting(unclaimed));
-        let Flows { table, outbox, .. } = flows;
-        table.flush(&mut |record| outbox.push(record, now));
+        let Flows { table, applications, outbox, .. } = flows;
+        table.flush(&mut Annotating { applications, outbox, now });
         outbox.hand_over(now);
         self.publish();
     }
@@ -301,8 +316,9 @@ impl Datapath {
         self.flows.outbox.hand_over(now);
     }
 
-    /// Makes the counts of the table and of the reassembler visible.
-    pub fn publish(&self) {
+    /// Makes the counts of the table, of the reassembler and of the inspector visible.
+    pub fn publish(&mut self) {
+        self.flows.applications.publish();
         let counts = self.flows.table.counts();
         let cells = &self.flows.cells;
         cells.flows.set(self.flows.table.len() as u64);
@@ -331,14 +347,19 @@ impl Datapath {
 
 impl Flows {
     #[inline(always)]
-    fn observe(&mut self, packet: &Packet, hash: u64, frame: &Frame<'_>, amount: Amount) {
-        let Flows { table, outbox, .. } = self;
-        let observation = Observation { packet, hash, frame, amount, time: frame.time };
-        table.observe(&observation, &mut |record| outbox.push(record, frame.time));
+    fn observe(&mut self, packet: &Packet, hash: u64, frame: &Frame<'_>, amount: Amount, payload: &[u8]) {
+        let Flows { table, applications, outbox, .. } = self;
+        let time = frame.time;
+        let observation = Observation { packet, hash, frame, amount, time };
+        let slot = table.observe(&observation, &mut Annotating { applications, outbox, now: time });
+        if !payload.is_empty() {
+            applications.inspect(table, &Carried { slot, packet, payload, time }, outbox);
+        }
     }
 
     /// Accounts for packets whose flow was told late, and counts them to it if the filter wants it.
-    fn count(&mut self, packet: &Packet, frame: &Frame<'_>, amount: Amount, is_beside: bool) {
+    /// `payload` is what there is to inspect.
+    fn count(&mut self, packet: &Packet, frame: &Frame<'_>, amount: Amount, payload: &[u8], is_beside: bool) {
         let hash = packet.key.hash(self.hash_key);
         let judge = |filter: &PacketFilter| {
             filter.check(packet, frame.screening)?;
@@ -350,7 +371,7 @@ impl Flows {
             Err(_) if is_beside => return,
             Err(reason) => return self.cells.not_flow[reason as usize].add(amount.packets),
         }
-        self.observe(packet, hash, frame, amount);
+        self.observe(packet, hash, frame, amount, payload);
     }
 
     /// Counts fragments that waited for the first one of their datagram, to the flow that they turned out to be of.
@@ -381,7 +402,7 @@ impl Flows {
         let frame = Frame { bytes: &link_header, time: last, screening: waiting.screening, ..Frame::EMPTY };
         // Where both are counted, a packet in a tunnel is beside its frame.
         let is_beside = self.counts_both && waiting.tunnel.kind != TunnelKind::None;
-        self.count(&packet, &frame, amount, is_beside);
+        self.count(&packet, &frame, amount, &[], is_beside);
     }
 
     /// Counts the innermost packet of one that came in fragments.
@@ -399,7 +420,7 @@ impl Flows {
         self.cells.note_anomaly(&inner);
         // Its frames are counted to the flow of the fragments.
         let amount = Amount { frame_bytes: 0, ..Amount::one(&inner, whole) };
-        self.count(&inner, whole, amount, true);
+        self.count(&inner, whole, amount, packet::payload(whole, &inner), true);
     }
 }
 

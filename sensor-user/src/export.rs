@@ -4,7 +4,7 @@
 //! comes back in time, a live worker sheds records and counts them; a worker that reads a file waits.
 
 use crate::{
-    cells::{SharedHistogram, SinkCells, WorkerCells, duration_histogram},
+    cells::{Cell, SharedHistogram, SinkCells, duration_histogram},
     clock::{Clock, Moment},
 };
 use crossbeam_queue::ArrayQueue;
@@ -103,13 +103,14 @@ pub struct Outbox {
     when_full: WhenFull,
     /// `None` while every buffer is under way.
     current: Option<Vec<FlowRecord>>,
-    cells: Arc<WorkerCells>,
+    /// Records that found no room.
+    shed: Arc<Cell>,
 }
 
 impl Outbox {
-    pub fn new(lane: Arc<Lane>, when_full: WhenFull, cells: Arc<WorkerCells>) -> Outbox {
+    pub fn new(lane: Arc<Lane>, when_full: WhenFull, shed: Arc<Cell>) -> Outbox {
         let current = lane.empty.pop();
-        Outbox { lane, when_full, current, cells }
+        Outbox { lane, when_full, current, shed }
     }
 
     /// From now on no record is shed: the exporter is waited for.
@@ -124,7 +125,7 @@ impl Outbox {
             self.current = self.next_buffer();
         }
         let Some(buffer) = &mut self.current else {
-            self.cells.records_shed.add(1);
+            self.shed.add(1);
             return;
         };
         buffer.push(record);
@@ -316,17 +317,17 @@ mod tests {
     fn worker_that_waits_sheds_when_the_exporter_is_gone() {
         const RECORDS: u64 = 20;
         let lane = Arc::new(Lane::new(2, 2));
-        let cells = Arc::new(WorkerCells::default());
+        let shed = Arc::new(Cell::default());
         let sink = NamedSink { sink: Box::new(Panicking), cells: Arc::default() };
         let exporter = Exporter::start(std::slice::from_ref(&lane), vec![sink], Clock::start())
             .expect("a thread starts");
-        let mut outbox = Outbox::new(lane, WhenFull::Wait, cells.clone());
+        let mut outbox = Outbox::new(lane, WhenFull::Wait, shed.clone());
         for _ in 0..RECORDS {
             outbox.push(FlowRecord::default(), Moment(0));
         }
         outbox.hand_over(Moment(0));
         exporter.stop();
         // Two buffers of two are all that ever went out.
-        assert_eq!(cells.records_shed.read(), RECORDS - 4);
+        assert_eq!(shed.read(), RECORDS - 4);
     }
 }

@@ -13,6 +13,7 @@
 //! [`accounts`] and [`metrics`] tell. Only [`clock`] reads the time, only [`program`] knows aya.
 
 pub mod accounts;
+pub mod applications;
 pub mod capture;
 pub mod cells;
 pub mod clock;

@@ -8,10 +8,11 @@
 
 use crate::{
     accounts::{FragmentAccount, TunnelAccount},
+    applications::{ApplicationParts, Applications},
     capture::{Capture, CaptureCounts, CaptureRequest, XdpCapture},
-    cells::{SinkCells, WorkerCells},
+    cells::{ApplicationCells, SinkCells, WorkerCells},
     clock::Clock,
-    config::{Config, FilterConfig, FragmentsConfig, SourceKind},
+    config::{Config, FilterConfig, FragmentsConfig, PrivacyConfig, SourceKind},
     datapath::Tunnels,
     export::{Exporter, Lane, NamedSink, Outbox, WhenFull},
     filter::PacketFilter,
@@ -27,8 +28,10 @@ use crate::{
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_queue::ArrayQueue;
 use kflow::sink::{DirectoryConfig, DirectorySink, JsonSink};
+use sensor_app::{Inspector, Privacy};
 use sensor_ebpf::hash::HashKey;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -157,7 +160,11 @@ pub fn predicted_memory(config: &Config) -> io::Result<Memory> {
     let table = FlowTable::predicted_bytes(config.flow.capacity) as u64;
     let reassembler = Reassembler::predicted_bytes(reassembly_config(config)) as u64;
     let lane = Lane::predicted_bytes(config.export.queue_batches, config.export.batch_records) as u64;
-    let worker_bytes = table + reassembler + lane;
+    let inspector = match config.applications.enabled {
+        true => Inspector::predicted_bytes(&config.applications.limits(config.flow.capacity)) as u64,
+        false => 0,
+    };
+    let worker_bytes = table + reassembler + inspector + lane;
     let bytes = BASE_BYTES + program_bytes + capture.workers as u64 * worker_bytes + ring_bytes;
     Ok(Memory { bytes, ring_bytes })
 }
@@ -175,6 +182,8 @@ fn live_bytes(config: &Config, interface: &Interface) -> io::Result<(u64, u64)> 
 /// Threads and cells that file and live runs have in common.
 struct Pipeline {
     workers: Vec<Arc<WorkerCells>>,
+    applications: Vec<Arc<ApplicationCells>>,
+    privacy: Privacy,
     lanes: Vec<Arc<Lane>>,
     sinks: Vec<(&'static str, Arc<SinkCells>)>,
     exporter: Exporter,
@@ -186,14 +195,27 @@ impl Pipeline {
         let workers: Vec<_> = (0..config.capture.workers).map(|_| Arc::new(WorkerCells::default())).collect();
         let lanes: Vec<_> =
             workers.iter().map(|_| Arc::new(Lane::new(export.queue_batches, export.batch_records))).collect();
+        let applications = workers.iter().map(|_| Arc::default()).collect();
+        let privacy = privacy(&config.applications.privacy)?;
         let sinks = open_sinks(config)?;
         let cells = sinks.iter().map(|sink| (sink.sink.name(), sink.cells.clone())).collect();
         let exporter = Exporter::start(&lanes, sinks, clock).context("start the exporter thread")?;
-        Ok(Pipeline { workers, lanes, sinks: cells, exporter })
+        Ok(Pipeline { workers, applications, privacy, lanes, sinks: cells, exporter })
     }
 
     fn outbox(&self, worker: usize, when_full: WhenFull) -> Outbox {
-        Outbox::new(self.lanes[worker].clone(), when_full, self.workers[worker].clone())
+        Outbox::new(self.lanes[worker].clone(), when_full, self.workers[worker].records_shed.clone())
+    }
+
+    fn applications(&self, config: &Config, worker: usize) -> Applications {
+        if !config.applications.enabled {
+            return Applications::Off;
+        }
+        Applications::inline(ApplicationParts {
+            limits: config.applications.limits(config.flow.capacity),
+            privacy: self.privacy,
+            cells: self.applications[worker].clone(),
+        })
     }
 
     fn telemetry(
@@ -207,6 +229,7 @@ impl Pipeline {
             source,
             interface,
             workers: self.workers.clone(),
+            applications: self.applications.clone(),
             lanes: self.lanes.clone(),
             sinks: self.sinks.clone(),
             export_delay: self.exporter.delay.clone(),
@@ -223,8 +246,13 @@ impl Pipeline {
     fn finish(self, telemetry: &Telemetry) -> Summary {
         self.exporter.stop();
         let (ledger, _) = telemetry.ledger(true);
-        let produced =
-            self.workers.iter().flat_map(|cells| &cells.records).map(|cell| cell.read()).sum::<u64>();
+        let produced = self
+            .workers
+            .iter()
+            .flat_map(|cells| &cells.records)
+            .chain(self.applications.iter().map(|cells| &cells.transaction_records))
+            .map(|cell| cell.read())
+            .sum::<u64>();
         let dropped = self.workers.iter().map(|cells| cells.records_shed.read()).sum::<u64>();
         let by = |cell: fn(&SinkCells) -> u64| {
             self.sinks.iter().map(|(name, cells)| (*name, cell(cells))).collect()
@@ -261,6 +289,7 @@ fn run_file(config: &Config, path: &Path, clock: Clock, signals: &Signals) -> Re
         filter: packet_filter(&config.filter, config.capture.sample_rate),
         reassembly: reassembly_config(config),
         tunnels: tunnels(config)?,
+        applications: pipeline.applications(config, 0),
         cells: pipeline.workers[0].clone(),
         outbox: pipeline.outbox(0, WhenFull::Wait),
         clock,
@@ -389,6 +418,7 @@ impl Live<'_> {
                 filter: None,
                 reassembly: reassembly_config(self.config),
                 tunnels: tunnels(self.config)?,
+                applications: pipeline.applications(self.config, index),
                 cells: pipeline.workers[index].clone(),
                 outbox: pipeline.outbox(index, WhenFull::Shed),
                 clock: self.clock,
@@ -614,6 +644,25 @@ fn reassembly_config(config: &Config) -> ReassemblyConfig {
 
 fn tunnels(config: &Config) -> Result<Tunnels> {
     Ok(Tunnels { count: config.tunnels.count, ports: config.tunnels.ports()? })
+}
+
+/// What may leave of texts, with the secret for hashes.
+fn privacy(config: &PrivacyConfig) -> Result<Privacy> {
+    let mut key = [0; 32];
+    let secret = match &config.key_file {
+        Some(path) => {
+            std::fs::read(path).with_context(|| format!("read the privacy key {}", path.display()))?
+        }
+        None => {
+            let mut bytes = vec![0; key.len()];
+            File::open("/dev/urandom")
+                .and_then(|mut file| file.read_exact(&mut bytes))
+                .context("read a random privacy key from /dev/urandom")?;
+            bytes
+        }
+    };
+    key.copy_from_slice(&Sha256::digest(secret));
+    Ok(config.with_key(key))
 }
 
 fn table_config(config: &Config) -> TableConfig {

@@ -4,6 +4,7 @@
 //! start nothing here allocates, locks or logs.
 
 use crate::{
+    applications::Applications,
     cells::{WorkerCells, duration_histogram},
     clock::{Clock, Moment},
     config::Idle,
@@ -53,6 +54,7 @@ pub struct WorkerParts {
     pub filter: Option<PacketFilter>,
     pub reassembly: ReassemblyConfig,
     pub tunnels: Tunnels,
+    pub applications: Applications,
     pub cells: Arc<WorkerCells>,
     pub outbox: Outbox,
     pub clock: Clock,
@@ -70,9 +72,28 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(parts: WorkerParts) -> Worker {
-        let WorkerParts { table, hash_key, filter, reassembly, tunnels, cells, outbox, clock, idle } = parts;
-        let datapath =
-            Datapath::new(DatapathParts { table, hash_key, filter, reassembly, tunnels, cells, outbox });
+        let WorkerParts {
+            table,
+            hash_key,
+            filter,
+            reassembly,
+            tunnels,
+            applications,
+            cells,
+            outbox,
+            clock,
+            idle,
+        } = parts;
+        let datapath = Datapath::new(DatapathParts {
+            table,
+            hash_key,
+            filter,
+            reassembly,
+            tunnels,
+            applications,
+            cells,
+            outbox,
+        });
         Worker { clock, idle, burst_times: duration_histogram(), housekeeping_due: Moment(0), datapath }
     }
 

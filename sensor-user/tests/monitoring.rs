@@ -288,6 +288,7 @@ fn exposition() -> String {
     let sockets = XskStatistics { rx_dropped: 1, ..XskStatistics::default() };
     let counts = CaptureCounts { program: Some(ProgramCounts::default()), sockets };
     let telemetry = Telemetry {
+        applications: vec![Arc::default()],
         source: "xdp",
         interface: "eth1".to_owned(),
         workers: vec![Arc::default()],

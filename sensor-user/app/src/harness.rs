@@ -142,22 +142,20 @@ impl Conversation {
                 inspector.inspect(&payload, &mut |transaction| transactions.push(*transaction.application));
             }
         }
-        let mut session = None;
+        let (mut session, mut protocol) = (None, None);
         if !is_fresh {
-            inspector.annotate(1, true, &mut record, &mut |transaction| {
+            let annotation = inspector.annotate(1, true, &record, &mut |transaction| {
                 transactions.push(*transaction.application);
             });
-        }
-        if let Some(application) = record.application {
-            // Only sessions have establishment or come without any transaction completed.
-            if record.transactions as usize > transactions.len() {
-                transactions.push(*application);
-            } else {
-                session = Some(*application);
+            protocol = annotation.app_protocol;
+            match annotation.application {
+                Some(first) if annotation.transactions as usize > transactions.len() => {
+                    transactions.push(*first)
+                }
+                application => session = application.map(|session| *session),
             }
         }
         assert_eq!(inspector.in_use(), [0; 3], "everything was given back");
-        let protocol = record.app_protocol;
         Outcome { protocol, transactions, session, counts: inspector.counts().clone() }
     }
 }

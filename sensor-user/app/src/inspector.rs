@@ -10,7 +10,7 @@ use crate::{
     privacy::Privacy,
     stream::{Keeping, Kept, Progress, Side},
 };
-use kflow::{AppProtocol, Application, FlowRecord};
+use kflow::{AppProtocol, Application, FlowRecord, application::Draft};
 
 /// Openings of a flow that are tried before it counts as unknown: of one whose beginning was seen, of one that the
 /// capture began in the middle of, and how many times as many if a port hints at a protocol.
@@ -58,6 +58,14 @@ pub struct Transaction {
     pub start_ns: u64,
     /// The start of the answer, or else the end of the request.
     pub end_ns: u64,
+}
+
+/// What a flow's record says of its application.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotation {
+    pub app_protocol: Option<AppProtocol>,
+    pub transactions: u32,
+    pub application: Option<Box<Application>>,
 }
 
 /// Follows the applications of all flows of one table.
@@ -141,6 +149,14 @@ impl Inspector {
         }
     }
 
+    /// Bytes that an inspector occupies at most.
+    pub fn predicted_bytes(limits: &Limits) -> usize {
+        limits.flows * size_of::<Flow>()
+            + limits.parsers * size_of::<State>()
+            + limits.drafts * (size_of::<Draft>() + limits.text_bytes)
+            + 2 * limits.buffers * BUFFER_BYTES
+    }
+
     pub fn counts(&mut self) -> &mut Counts {
         &mut self.engine.counts
     }
@@ -176,24 +192,22 @@ impl Inspector {
         Interest::Wanted
     }
 
-    /// Adds what is known to the record of a flow's span, which begins a new one; if the flow is over, its slot is free
-    /// afterwards. For flows of which a payload was inspected.
+    /// What the record of a flow's span, which is at hand, is to say; a new span begins. If the flow is over, its slot
+    /// is free afterwards. For flows of which a payload was inspected.
     pub fn annotate(
         &mut self,
         slot: u32,
         is_over: bool,
-        record: &mut FlowRecord,
+        record: &FlowRecord,
         emit: &mut impl FnMut(Transaction),
-    ) {
+    ) -> Annotation {
         let Inspector { flows, kept, engine } = self;
-        let Some(flow) = flows.get_mut(slot as usize) else { return };
+        let Some(flow) = flows.get_mut(slot as usize) else { return Annotation::default() };
         if is_over {
             engine.finish(flow, kept, record);
             engine.collect(flow, emit);
         }
-        record.app_protocol = flow.protocol;
-        record.transactions = std::mem::take(&mut flow.transactions);
-        record.application = match (&flow.session, &flow.settled_session) {
+        let application = match (&flow.session, &flow.settled_session) {
             (Some(session), _) => Some(Box::new(engine.snapshot(session))),
             (None, Some(settled)) => Some(settled.clone()),
             (None, None) => flow.held.take().map(|held| held.application),
@@ -201,9 +215,12 @@ impl Inspector {
         if let Some(held) = flow.held.take() {
             emit(held);
         }
+        let transactions = std::mem::take(&mut flow.transactions);
+        let annotation = Annotation { app_protocol: flow.protocol, transactions, application };
         if is_over {
             engine.forget(flow, kept);
         }
+        annotation
     }
 }
 

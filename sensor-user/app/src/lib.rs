@@ -35,7 +35,7 @@ pub mod ssh;
 mod harness;
 
 pub use counts::{Counts, ProtocolCounts};
-pub use inspector::{Inspector, Interest, Payload, Transaction};
+pub use inspector::{Annotation, Inspector, Interest, Payload, Transaction};
 pub use limits::Limits;
 pub use output::{DraftId, Output, Timing};
 pub use parser::{Failure, Input, Opening, Parser, Recognition, Sender, Step, Transport};

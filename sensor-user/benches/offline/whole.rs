@@ -5,8 +5,10 @@ use crate::{
     frames::{Frames, START},
     meter::Work,
 };
+use sensor_app::{Limits, Privacy};
 use sensor_ebpf::hash::HashKey;
 use sensor_user::{
+    applications::{ApplicationParts, Applications},
     cells::WorkerCells,
     clock::Moment,
     config::{FragmentsConfig, TunnelCount},
@@ -55,7 +57,12 @@ pub fn datapath(capacity: usize, count: TunnelCount) -> Datapath {
         reassembly: reassembly_config(),
         tunnels: Tunnels { count, ports: TunnelPorts::default() },
         cells: cells.clone(),
-        outbox: Outbox::new(lane, WhenFull::Shed, cells),
+        applications: Applications::inline(ApplicationParts {
+            limits: Limits { flows: capacity, ..Limits::default() },
+            privacy: Privacy::default(),
+            cells: Arc::default(),
+        }),
+        outbox: Outbox::new(lane, WhenFull::Shed, cells.records_shed.clone()),
     });
     datapath.touch();
     datapath

@@ -2,6 +2,7 @@
 
 use super::{Datapath, DatapathParts, Tunnels};
 use crate::{
+    applications::Applications,
     cells::{SinkCells, WorkerCells},
     clock::{Clock, Moment},
     config::{FilterConfig, TunnelCount, TunnelsConfig},
@@ -84,7 +85,8 @@ impl Setup {
             },
             tunnels: Tunnels { count, ports },
             cells: cells.clone(),
-            outbox: Outbox::new(lane, WhenFull::Wait, cells.clone()),
+            applications: Applications::Off,
+            outbox: Outbox::new(lane, WhenFull::Wait, cells.records_shed.clone()),
         });
         let frames: Vec<Frame<'_>> = frames.iter().map(|(seconds, bytes)| frame(*seconds, bytes)).collect();
         for burst in frames.chunks(BURST_FRAMES_MAX) {

@@ -38,6 +38,21 @@ pub struct Hot {
     pub ttl: [u8; 2],
     /// OR of the `mark`s; kept over active timeouts.
     pub marks: u8,
+    pub inspection: Inspection,
+}
+
+/// How far the flow's application is known; kept over active timeouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Inspection {
+    /// No payload was inspected.
+    Fresh,
+    /// Some was, and more is wanted.
+    Wanted,
+    /// Some was, and no more is wanted.
+    Done,
+    /// Nothing is to be inspected.
+    Never,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,6 +134,7 @@ impl Hot {
         tos: [0; 2],
         ttl: [0; 2],
         marks: 0,
+        inspection: Inspection::Never,
     };
 
     #[inline(always)]
@@ -139,6 +155,10 @@ impl Hot {
             state: State::Embryonic,
             source: if is_answer { packet.sender.other() } else { packet.sender },
             start: observation.amount.first,
+            inspection: match packet.key.protocol() {
+                protocol::TCP | protocol::UDP => Inspection::Fresh,
+                _ => Inspection::Never,
+            },
             ..Hot::FREE
         }
     }
@@ -209,6 +229,24 @@ fn addresses_at(frame: &Frame<'_>, at: usize) -> [IpAddr; 2] {
     ends.map(|end| end.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
 }
 
+/// A record of nothing but what tells the flow from others.
+pub fn identity(hot: &Hot, cold: &Cold, sample_rate: u32) -> FlowRecord {
+    let endpoint = |side, mac| {
+        let (address, port) = hot.key.end(side);
+        Endpoint { address, port, mac }
+    };
+    FlowRecord {
+        source: endpoint(hot.source, cold.macs[0]),
+        destination: endpoint(hot.source.other(), cold.macs[1]),
+        protocol: hot.key.protocol(),
+        icmp: cold.icmp,
+        sample_rate,
+        pppoe_session: cold.link[0].pppoe_session.max(cold.link[1].pppoe_session),
+        tunnel: cold.tunnel,
+        ..FlowRecord::default()
+    }
+}
+
 /// All parts of one flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
@@ -222,26 +260,15 @@ impl Parts<'_> {
     /// The record of the current span.
     pub fn record(&self, end_reason: EndReason, sample_rate: u32) -> FlowRecord {
         let Parts { hot, cold, .. } = self;
-        let endpoint = |side, mac| {
-            let (address, port) = hot.key.end(side);
-            Endpoint { address, port, mac }
-        };
         FlowRecord {
             start_ns: hot.start.0,
             end_ns: hot.last.0,
-            source: endpoint(hot.source, cold.macs[0]),
-            destination: endpoint(hot.source.other(), cold.macs[1]),
-            protocol: hot.key.protocol(),
-            icmp: cold.icmp,
             forward: self.direction(0),
             reverse: self.direction(1),
             end_reason,
-            sample_rate,
-            pppoe_session: cold.link[0].pppoe_session.max(cold.link[1].pppoe_session),
-            tunnel: cold.tunnel,
             latency: cold.responses.latency(),
             tcp: self.tcp(end_reason),
-            ..FlowRecord::default()
+            ..identity(hot, cold, sample_rate)
         }
     }
 

@@ -12,8 +12,9 @@ pub mod table;
 pub mod tcp;
 mod wheel;
 
+pub use entry::Inspection;
 pub use key::{Domain, FlowKey};
-pub use table::{Amount, FlowTable, Observation, TableConfig};
+pub use table::{Amount, Emit, Ending, FlowTable, Observation, SlotId, TableConfig};
 
 /// Nanoseconds as a record has them. More than 71 minutes count as that.
 fn microseconds(nanoseconds: u64) -> u32 {

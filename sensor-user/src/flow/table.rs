@@ -19,7 +19,7 @@
 //! would look at next.
 
 use super::{
-    entry::{Cold, Hot, HotCounters, Parts, State, mark},
+    entry::{self, Cold, Hot, HotCounters, Inspection, Parts, State, mark},
     index::{Index, Probe},
     list::{LinkStore, Links, List},
     response::Echo,
@@ -108,6 +108,30 @@ impl Amount {
             frame_bytes: u64::from(frame.wire_bytes),
             ecn_ce_packets: u32::from(packet.tos & ECN_MASK == ECN_CE),
             first: frame.time,
+        }
+    }
+}
+
+/// Who takes the records of spans that ended.
+pub trait Emit {
+    fn emit(&mut self, record: FlowRecord, ending: Ending);
+}
+
+/// What the record does not say of a span that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub slot: SlotId,
+    pub inspection: Inspection,
+    /// The flow is over with the span.
+    pub is_over: bool,
+    /// Nothing was counted in it: there is no record to export, only the end of a flow whose payload was inspected.
+    pub is_empty: bool,
+}
+
+impl<F: FnMut(FlowRecord)> Emit for F {
+    fn emit(&mut self, record: FlowRecord, ending: Ending) {
+        if !ending.is_empty {
+            self(record);
         }
     }
 }
@@ -247,22 +271,53 @@ impl FlowTable {
         }
     }
 
-    /// Adds a packet to its flow, which is created if need be. Records of whatever ends by this go to `emit`.
+    /// Adds a packet to its flow, which is created if need be. Records of whatever ends by this go to `emit`. Returns
+    /// where the flow is.
     #[inline]
-    pub fn observe(&mut self, observation: &Observation<'_>, emit: &mut impl FnMut(FlowRecord)) {
+    pub fn observe(&mut self, observation: &Observation<'_>, emit: &mut impl Emit) -> SlotId {
         self.now = self.now.max(observation.time);
         let tag = Index::tag(observation.hash);
         let key = &observation.packet.key;
         let hot = &self.hot.0;
         match self.index.probe(tag, |slot| hot[slot.0 as usize].key == *key) {
-            Probe::Found(slot) => self.update(slot, observation, emit),
+            Probe::Found(slot) => {
+                self.update(slot, observation, emit);
+                slot
+            }
             Probe::Vacant(position) => self.create(position, tag, observation, emit),
             Probe::Crowded => self.create_in_crowd(tag, observation, emit),
         }
     }
 
+    /// How far the application of a flow is known.
+    #[inline(always)]
+    pub fn inspection(&self, slot: SlotId) -> Inspection {
+        self.hot.0[slot.0 as usize].inspection
+    }
+
+    pub fn set_inspection(&mut self, slot: SlotId, inspection: Inspection) {
+        self.hot.0[slot.0 as usize].inspection = inspection;
+    }
+
+    /// Which end of a flow is its source.
+    pub fn source(&self, slot: SlotId) -> Side {
+        self.hot.0[slot.0 as usize].source
+    }
+
+    /// Sequence number of the first byte that a side of a connection sent, if its SYN was seen.
+    pub fn stream_start(&self, slot: SlotId, direction: usize) -> Option<u32> {
+        let index = slot.0 as usize;
+        self.connections[index].stream_start(direction, &self.events[index])
+    }
+
+    /// A record of nothing but what tells the flow from others.
+    pub fn identity(&self, slot: SlotId) -> FlowRecord {
+        let index = slot.0 as usize;
+        entry::identity(&self.hot.0[index], &self.cold.0[index], self.config.sample_rate)
+    }
+
     /// Ends flows whose time has come, looking at no more than `flows_max`.
-    pub fn expire(&mut self, now: Moment, flows_max: usize, emit: &mut impl FnMut(FlowRecord)) {
+    pub fn expire(&mut self, now: Moment, flows_max: usize, emit: &mut impl Emit) {
         self.now = self.now.max(now);
         for _ in 0..flows_max {
             if let Some(slot) = self.embryonic_too_old() {
@@ -297,7 +352,7 @@ impl FlowTable {
 
     /// Ends every flow: the sensor stops or the file is over. Those past their timeouts end by them. Records come in
     /// the order of the slab, and nothing is unlinked one by one: the table is empty afterwards as a whole.
-    pub fn flush(&mut self, emit: &mut impl FnMut(FlowRecord)) {
+    pub fn flush(&mut self, emit: &mut impl Emit) {
         self.counts.flows_ended += self.len() as u64;
         for slot in (0..self.hot.0.len() as u32).map(SlotId) {
             let at_rest = match self.hot.0[slot.0 as usize].state {
@@ -320,7 +375,7 @@ impl FlowTable {
     }
 
     #[inline(always)]
-    fn update(&mut self, slot: SlotId, observation: &Observation<'_>, emit: &mut impl FnMut(FlowRecord)) {
+    fn update(&mut self, slot: SlotId, observation: &Observation<'_>, emit: &mut impl Emit) {
         let now = observation.time;
         if self.may_be_over(slot, now) {
             self.renew(slot, observation, emit);
@@ -467,7 +522,7 @@ impl FlowTable {
     /// Exports what is over of a flow whose next packet is at hand, and starts it anew in place.
     #[cold]
     #[inline(never)]
-    fn renew(&mut self, slot: SlotId, observation: &Observation<'_>, emit: &mut impl FnMut(FlowRecord)) {
+    fn renew(&mut self, slot: SlotId, observation: &Observation<'_>, emit: &mut impl Emit) {
         let mut reason = self.overdue_at_packet(slot, observation);
         if reason == Some(EndReason::ActiveTimeout) {
             self.export(slot, EndReason::ActiveTimeout, emit);
@@ -507,8 +562,8 @@ impl FlowTable {
         position: usize,
         tag: u32,
         observation: &Observation<'_>,
-        emit: &mut impl FnMut(FlowRecord),
-    ) {
+        emit: &mut impl Emit,
+    ) -> SlotId {
         let Some(slot) = self.free_slot() else {
             self.evict(emit);
             // Removing the evicted flow may have moved the words of the index.
@@ -518,6 +573,7 @@ impl FlowTable {
         self.start(slot, tag, observation);
         self.hang(slot);
         self.add(slot, observation, observation.time);
+        slot
     }
 
     /// A slot that was freed, else one that was never used; `None` at the capacity.
@@ -538,12 +594,7 @@ impl FlowTable {
     }
 
     #[cold]
-    fn create_in_crowd(
-        &mut self,
-        tag: u32,
-        observation: &Observation<'_>,
-        emit: &mut impl FnMut(FlowRecord),
-    ) {
+    fn create_in_crowd(&mut self, tag: u32, observation: &Observation<'_>, emit: &mut impl Emit) -> SlotId {
         let idlest = self
             .index
             .neighbours(tag)
@@ -555,7 +606,7 @@ impl FlowTable {
         self.counts.evicted_crowded += 1;
         self.end(idlest, EndReason::LackOfResources, emit);
         // A word from behind the neighbourhood may have moved into the vacancy: then another flow has to go.
-        self.observe(observation, emit);
+        self.observe(observation, emit)
     }
 
     fn start(&mut self, slot: SlotId, tag: u32, observation: &Observation<'_>) {
@@ -667,7 +718,7 @@ impl FlowTable {
     }
 
     #[cold]
-    fn evict(&mut self, emit: &mut impl FnMut(FlowRecord)) {
+    fn evict(&mut self, emit: &mut impl Emit) {
         if let Some(oldest) = self.embryonic.first() {
             self.counts.evicted_embryonic += 1;
             return self.end(oldest, EndReason::LackOfResources, emit);
@@ -685,7 +736,7 @@ impl FlowTable {
         self.end(idlest, EndReason::LackOfResources, emit);
     }
 
-    fn end(&mut self, slot: SlotId, reason: EndReason, emit: &mut impl FnMut(FlowRecord)) {
+    fn end(&mut self, slot: SlotId, reason: EndReason, emit: &mut impl Emit) {
         self.export(slot, reason, emit);
         self.counts.flows_ended += 1;
         self.unhang(slot);
@@ -696,16 +747,22 @@ impl FlowTable {
     }
 
     /// Emits the record of the current span, unless nothing happened in it.
-    fn export(&mut self, slot: SlotId, reason: EndReason, emit: &mut impl FnMut(FlowRecord)) {
+    fn export(&mut self, slot: SlotId, reason: EndReason, emit: &mut impl Emit) {
         let index = slot.0 as usize;
         let hot = &self.hot.0[index];
-        if hot.is_span_empty() {
+        let is_over = reason != EndReason::ActiveTimeout;
+        let is_empty = hot.is_span_empty();
+        let is_inspected = matches!(hot.inspection, Inspection::Wanted | Inspection::Done);
+        if is_empty && !(is_over && is_inspected) {
             return;
         }
-        self.counts.records[reason as usize - 1] += 1;
+        if !is_empty {
+            self.counts.records[reason as usize - 1] += 1;
+        }
         let (connection, events) = (&self.connections[index], &self.events[index]);
         let parts = Parts { hot, cold: &self.cold.0[index], connection, events };
-        emit(parts.record(reason, self.config.sample_rate));
+        let ending = Ending { slot, inspection: hot.inspection, is_over, is_empty };
+        emit.emit(parts.record(reason, self.config.sample_rate), ending);
     }
 }
 

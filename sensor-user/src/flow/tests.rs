@@ -3,7 +3,7 @@
 use super::{
     Amount, FlowKey, FlowTable, Observation, TableConfig,
     key::Ends,
-    table::{EMBRYONIC_PACKETS, TableCounts},
+    table::{EMBRYONIC_PACKETS, Emit, TableCounts},
 };
 use crate::{
     clock::Moment,
@@ -102,12 +102,12 @@ impl Sent {
         if self.sender == Side::Low { (high, low) } else { (low, high) }
     }
 
-    fn put_into(&self, table: &mut FlowTable, emit: &mut impl FnMut(FlowRecord)) {
+    fn put_into(&self, table: &mut FlowTable, emit: &mut impl Emit) {
         let hash = self.packet().key.hash(HASH_KEY);
         self.put_with_hash(hash, table, emit);
     }
 
-    fn put_with_hash(&self, hash: u64, table: &mut FlowTable, emit: &mut impl FnMut(FlowRecord)) {
+    fn put_with_hash(&self, hash: u64, table: &mut FlowTable, emit: &mut impl Emit) {
         let (MacAddress(destination), MacAddress(source)) = self.mac_addresses();
         let bytes = [&destination[..], &source].concat();
         let packet = self.packet();
@@ -144,7 +144,7 @@ impl Step {
         }
     }
 
-    fn run(&self, table: &mut FlowTable, emit: &mut impl FnMut(FlowRecord)) {
+    fn run(&self, table: &mut FlowTable, emit: &mut impl Emit) {
         match self {
             Step::Packet(sent) => sent.put_into(table, emit),
             Step::Expire { now, flows_max } => table.expire(*now, *flows_max, emit),
@@ -357,12 +357,12 @@ proptest! {
         let mut model = Model { config, flows: HashMap::new(), records: Vec::new() };
         let mut records = Vec::new();
         for step in &steps {
-            step.run(&mut table, &mut |record| records.push(record));
+            step.run(&mut table, &mut |record: FlowRecord| records.push(record));
             if let Step::Packet(sent) = step {
                 model.observe(sent);
             }
         }
-        table.flush(&mut |record| records.push(record));
+        table.flush(&mut |record: FlowRecord| records.push(record));
         model.flush(steps.last().expect("there is one step at least").time());
         // Latencies and TCP performance have tests of their own.
         let records = records.into_iter().map(|record| FlowRecord {
@@ -386,7 +386,7 @@ proptest! {
             let sent = Sent { time: Moment(TODAY + n as u64 * 17 * MS), ..sent };
             let victim = seat(&mut model, capacity, &sent);
             let mut evicted = Vec::new();
-            sent.put_into(&mut table, &mut |record| {
+            sent.put_into(&mut table, &mut |record: FlowRecord| {
                 if record.end_reason == EndReason::LackOfResources {
                     evicted.push(conversation_of(&record));
                 }
@@ -640,7 +640,7 @@ fn a_flood_costs_a_table_full_of_conversations_one_of_them() {
     for spoofed in 100..5_000 {
         Sent::new(spoofed, Side::Low, TODAY + 200 * SECOND)
             .flags(SYN)
-            .put_into(&mut table, &mut |record| lost.push(conversation_of(&record)));
+            .put_into(&mut table, &mut |record: FlowRecord| lost.push(conversation_of(&record)));
     }
     lost.retain(|conversation| *conversation < 100);
     assert_eq!(lost, [0], "the idlest");
@@ -658,7 +658,7 @@ fn a_crowded_neighbourhood_spares_the_answered() {
         Sent::new(colliding, Side::Low, TODAY + u64::from(colliding)).put_with_hash(
             7,
             &mut table,
-            &mut |record| lost.push(conversation_of(&record)),
+            &mut |record: FlowRecord| lost.push(conversation_of(&record)),
         );
     }
     assert_eq!(table.counts().evicted_crowded, 900 - 28, "128 flows share a home");
@@ -676,7 +676,7 @@ fn a_crowd_of_conversations_loses_its_idlest() {
         Sent::new(conversation, Side::High, time).put_with_hash(7, &mut table, &mut |_| {});
     }
     let mut lost = Vec::new();
-    Sent::new(500, Side::Low, TODAY + 2 * SECOND).put_with_hash(7, &mut table, &mut |record| {
+    Sent::new(500, Side::Low, TODAY + 2 * SECOND).put_with_hash(7, &mut table, &mut |record: FlowRecord| {
         lost.push(conversation_of(&record));
     });
     assert_eq!(lost, [77]);
@@ -709,9 +709,9 @@ fn a_silent_flow_past_both_timeouts_ends_by_the_earlier_one() {
     let second_packet_at = |time| {
         let mut table = FlowTable::new(config);
         let mut records = Vec::new();
-        Sent::new(0, Side::Low, TODAY).put_into(&mut table, &mut |record| records.push(record));
-        Sent::new(0, Side::High, time).put_into(&mut table, &mut |record| records.push(record));
-        table.flush(&mut |record| records.push(record));
+        Sent::new(0, Side::Low, TODAY).put_into(&mut table, &mut |record: FlowRecord| records.push(record));
+        Sent::new(0, Side::High, time).put_into(&mut table, &mut |record: FlowRecord| records.push(record));
+        table.flush(&mut |record: FlowRecord| records.push(record));
         records
     };
     let lived_on = second_packet_at(TODAY + 119 * SECOND);
@@ -771,7 +771,7 @@ fn the_receiver_of_a_syn_ack_is_the_source() {
     let mut table = FlowTable::new(ample());
     let mut records = Vec::new();
     Sent::new(0, Side::High, TODAY).flags(SYN | ACK).put_into(&mut table, &mut |_| {});
-    table.flush(&mut |record| records.push(record));
+    table.flush(&mut |record: FlowRecord| records.push(record));
     assert_eq!(records[0].source.port, 4000);
     assert_eq!(records[0].source.mac, MacAddress([2, 0, 0, 0, 0, 1]));
     assert_eq!((records[0].forward.packets, records[0].reverse.packets), (0, 1));
@@ -785,7 +785,9 @@ fn a_timeout_is_noticed_within_two_ticks_wherever_time_starts() {
         Sent::new(0, Side::Low, start).put_into(&mut table, &mut |_| {});
         for step in 0..2_000 {
             let now = start + step * 10 * MS;
-            table.expire(Moment(now), 4, &mut |record| noticed = Some((now - start, record.end_reason)));
+            table.expire(Moment(now), 4, &mut |record: FlowRecord| {
+                noticed = Some((now - start, record.end_reason));
+            });
         }
         let (after, reason) = noticed.expect("20 s are more than the timeout");
         assert_eq!(reason, EndReason::IdleTimeout);
@@ -820,7 +822,7 @@ fn a_jump_of_hours_ends_every_flow_in_one_go() {
             }
         }
         let mut records = 0;
-        table.expire(Moment(start + 30 * HOUR), 4_000, &mut |record| {
+        table.expire(Moment(start + 30 * HOUR), 4_000, &mut |record: FlowRecord| {
             records += 1;
             assert_eq!(record.end_reason, EndReason::IdleTimeout);
         });
@@ -832,12 +834,14 @@ fn a_jump_of_hours_ends_every_flow_in_one_go() {
 fn time_stamps_that_run_backwards_do_not_turn_the_wheel_back() {
     let mut table = FlowTable::new(ample());
     let mut records = Vec::new();
-    Sent::new(0, Side::Low, TODAY).put_into(&mut table, &mut |record| records.push(record));
-    Sent::new(0, Side::Low, TODAY - HOUR).put_into(&mut table, &mut |record| records.push(record));
-    Sent::new(1, Side::Low, TODAY - HOUR).put_into(&mut table, &mut |record| records.push(record));
+    Sent::new(0, Side::Low, TODAY).put_into(&mut table, &mut |record: FlowRecord| records.push(record));
+    Sent::new(0, Side::Low, TODAY - HOUR)
+        .put_into(&mut table, &mut |record: FlowRecord| records.push(record));
+    Sent::new(1, Side::Low, TODAY - HOUR)
+        .put_into(&mut table, &mut |record: FlowRecord| records.push(record));
     assert!(records.is_empty());
-    table.expire(Moment(TODAY - HOUR), EVERYTHING, &mut |record| records.push(record));
-    table.expire(Moment(TODAY + SECOND), EVERYTHING, &mut |record| records.push(record));
+    table.expire(Moment(TODAY - HOUR), EVERYTHING, &mut |record: FlowRecord| records.push(record));
+    table.expire(Moment(TODAY + SECOND), EVERYTHING, &mut |record: FlowRecord| records.push(record));
     let ended: Vec<u32> = records.iter().map(conversation_of).collect();
     assert_eq!(ended, [0, 1], "one by active timeout, one by idle timeout");
     assert_eq!((records[0].start_ns, records[0].end_ns), (TODAY - HOUR, TODAY));
@@ -855,11 +859,13 @@ fn pressure_shortens_the_life_of_the_embryonic_only() {
         Sent::new(conversation, Side::High, TODAY).flags(SYN | ACK).put_into(&mut table, &mut |_| {});
     }
     let just_before = Moment(TODAY + SECOND - 1);
-    table.expire(just_before, EVERYTHING, &mut |record| ended.push(conversation_of(&record)));
+    table.expire(just_before, EVERYTHING, &mut |record: FlowRecord| ended.push(conversation_of(&record)));
     assert!(ended.is_empty());
-    table.expire(Moment(TODAY + SECOND), 3, &mut |record| ended.push(conversation_of(&record)));
+    table.expire(Moment(TODAY + SECOND), 3, &mut |record: FlowRecord| ended.push(conversation_of(&record)));
     assert_eq!(ended, [5, 6, 7], "the oldest first, no more than the budget");
-    table.expire(Moment(TODAY + SECOND), EVERYTHING, &mut |record| ended.push(conversation_of(&record)));
+    table.expire(Moment(TODAY + SECOND), EVERYTHING, &mut |record: FlowRecord| {
+        ended.push(conversation_of(&record));
+    });
     assert_eq!(ended, Vec::from_iter(5..16), "until the pressure is gone");
     assert_eq!(table.len(), 9);
 }

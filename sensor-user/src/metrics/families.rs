@@ -36,6 +36,7 @@ impl Collector for Scrape {
         tunnels(&mut page, telemetry)?;
         fragments(&mut page, telemetry)?;
         flows(&mut page, telemetry)?;
+        super::applications::applications(&mut page, telemetry)?;
         export(&mut page, telemetry)
     }
 }
@@ -248,7 +249,11 @@ fn flows(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     let evictions = evictions.map(|(policy, flows)| (label("policy", policy), flows));
     page.counters("flow_evictions", "Flows ended early to make room, by who was chosen", evictions)?;
     let records = EndReason::ALL.into_iter().enumerate().map(|(index, reason)| {
-        (label("reason", reason.name()), telemetry.sum(|cells| &cells.records[index]))
+        let of_their_own = match reason {
+            EndReason::Transaction => telemetry.sum_applications(|cells| &cells.transaction_records),
+            _ => 0,
+        };
+        (label("reason", reason.name()), telemetry.sum(|cells| &cells.records[index]) + of_their_own)
     });
     page.counters("flow_records", "Records that the flow tables produced, by end reason", records)
 }

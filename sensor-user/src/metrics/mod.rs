@@ -1,11 +1,12 @@
 //! What the sensor tells of itself, gathered at each scrape from the cells of its threads.
 
+mod applications;
 mod families;
 mod page;
 
 use crate::{
     capture::CaptureCounts,
-    cells::{Cell, SinkCells, WorkerCells},
+    cells::{ApplicationCells, Cell, SinkCells, WorkerCells},
     export::Lane,
     http::Pages,
     ledger::Ledger,
@@ -26,6 +27,8 @@ pub struct Telemetry {
     pub source: &'static str,
     pub interface: String,
     pub workers: Vec<Arc<WorkerCells>>,
+    /// One for each inspector of applications.
+    pub applications: Vec<Arc<ApplicationCells>>,
     pub lanes: Vec<Arc<Lane>>,
     pub sinks: Vec<(&'static str, Arc<SinkCells>)>,
     pub export_delay: Arc<crate::cells::SharedHistogram>,
@@ -50,6 +53,10 @@ impl fmt::Debug for Telemetry {
 impl Telemetry {
     fn sum(&self, cell: impl Fn(&WorkerCells) -> &Cell) -> u64 {
         self.workers.iter().map(|cells| cell(cells).read()).sum()
+    }
+
+    fn sum_applications(&self, cell: impl Fn(&ApplicationCells) -> &Cell) -> u64 {
+        self.applications.iter().map(|cells| cell(cells).read()).sum()
     }
 
     /// The account of this moment. Workers are read before the kernel, so that nothing is accounted for that

@@ -333,6 +333,12 @@ pub fn mac_addresses(frame: &Frame<'_>) -> (MacAddress, MacAddress) {
     }
 }
 
+/// What a packet's transport header is followed by, as far as it was captured.
+#[inline(always)]
+pub fn payload<'a>(frame: &Frame<'a>, packet: &Packet) -> &'a [u8] {
+    frame.bytes.get(packet.payload.start as usize..packet.payload.end as usize).unwrap_or_default()
+}
+
 /// The options of a packet's TCP header, as far as they were captured.
 #[inline(always)]
 pub fn tcp_options<'a>(frame: &Frame<'a>, packet: &Packet) -> &'a [u8] {

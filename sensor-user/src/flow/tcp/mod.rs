@@ -241,6 +241,11 @@ impl Connection {
         is_message
     }
 
+    /// Sequence number of the first byte that a side sent, if its SYN was seen.
+    pub fn stream_start(&self, sender: usize, events: &Events) -> Option<u32> {
+        self.sides[sender].has(SYN_SEEN).then(|| events.sides[sender].initial.wrapping_add(1))
+    }
+
     /// Whether a segment of this side was analysed.
     pub fn is_heard(&self, sender: usize) -> bool {
         self.sides[sender].has(SEEN)

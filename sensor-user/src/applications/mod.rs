@@ -1,0 +1,200 @@
+//! What applications said, as the datapath sees it: payloads go in, records come out with more in them.
+//!
+//! Inline, the worker's own inspector looks at a payload right after its packet was counted. On parser threads
+//! ([`threads`]) copies of payloads travel to the inspectors there, and so do records of flows whose payload was
+//! inspected, behind them; both ways give the same records as long as nothing is shed.
+
+mod record;
+
+use crate::{
+    cells::{ApplicationCells, duration_histogram},
+    clock::Moment,
+    export::Outbox,
+    flow::{Emit, Ending, FlowTable, Inspection, SlotId},
+    packet::{Packet, protocol},
+};
+use hdrhistogram::Histogram;
+use kflow::{AppProtocol, FlowRecord};
+use sensor_app::{Inspector, Interest, Limits, Payload, Privacy, Sender, Transport};
+use std::sync::Arc;
+
+/// Who looks at payloads.
+#[derive(Debug)]
+pub enum Applications {
+    /// Nobody.
+    Off,
+    Inline(Box<Inline>),
+}
+
+/// What an inspector is made of.
+#[derive(Clone, Debug)]
+pub struct ApplicationParts {
+    pub limits: Limits,
+    pub privacy: Privacy,
+    pub cells: Arc<ApplicationCells>,
+}
+
+/// The worker's own inspector.
+#[derive(Debug)]
+pub struct Inline {
+    inspector: Inspector,
+    latencies: Latencies,
+    cells: Arc<ApplicationCells>,
+}
+
+/// A packet that was counted, and what it carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried<'a> {
+    pub slot: SlotId,
+    pub packet: &'a Packet,
+    /// As far as it was captured; not empty.
+    pub payload: &'a [u8],
+    pub time: Moment,
+}
+
+/// Takes the records of spans that ended, has them annotated and hands them on.
+#[derive(Debug)]
+pub struct Annotating<'a> {
+    pub applications: &'a mut Applications,
+    pub outbox: &'a mut Outbox,
+    pub now: Moment,
+}
+
+/// Histograms that wait to be published, by protocol.
+#[derive(Debug)]
+struct Latencies(Vec<Histogram<u64>>);
+
+impl Applications {
+    pub fn inline(parts: ApplicationParts) -> Applications {
+        let ApplicationParts { limits, privacy, cells } = parts;
+        let inspector = Inspector::new(limits, privacy);
+        Applications::Inline(Box::new(Inline { inspector, latencies: Latencies::new(), cells }))
+    }
+
+    /// Looks at what a packet carries, if its flow's application is still of interest.
+    #[inline(always)]
+    pub fn inspect(&mut self, table: &mut FlowTable, carried: &Carried<'_>, outbox: &mut Outbox) {
+        match table.inspection(carried.slot) {
+            Inspection::Done | Inspection::Never => {}
+            inspection @ (Inspection::Fresh | Inspection::Wanted) => {
+                self.inspect_wanted(table, carried, inspection, outbox);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn inspect_wanted(
+        &mut self,
+        table: &mut FlowTable,
+        carried: &Carried<'_>,
+        inspection: Inspection,
+        outbox: &mut Outbox,
+    ) {
+        let Applications::Inline(inline) = self else {
+            return table.set_inspection(carried.slot, Inspection::Never);
+        };
+        let payload = payload(table, carried, inspection == Inspection::Fresh);
+        let cells = &inline.cells;
+        let interest = inline.inspector.inspect(&payload, &mut |transaction| {
+            cells.transaction_records.add(1);
+            outbox.push(record::of_its_own(transaction, &table.identity(carried.slot)), carried.time);
+        });
+        inline.latencies.take(&mut inline.inspector);
+        let inspection = match interest {
+            Interest::Wanted => Inspection::Wanted,
+            Interest::Done => Inspection::Done,
+        };
+        table.set_inspection(carried.slot, inspection);
+    }
+
+    /// Makes counts visible.
+    pub fn publish(&mut self) {
+        if let Applications::Inline(inline) = self {
+            inline.cells.publish(inline.inspector.counts());
+            inline.latencies.publish(&inline.cells);
+        }
+    }
+}
+
+impl Emit for Annotating<'_> {
+    fn emit(&mut self, mut record: FlowRecord, ending: Ending) {
+        let Annotating { applications, outbox, now } = self;
+        if let Applications::Inline(inline) = applications
+            && matches!(ending.inspection, Inspection::Wanted | Inspection::Done)
+        {
+            inline.annotate(&mut record, ending, outbox, *now);
+        }
+        if !ending.is_empty {
+            outbox.push(record, *now);
+        }
+    }
+}
+
+impl Inline {
+    fn annotate(&mut self, record: &mut FlowRecord, ending: Ending, outbox: &mut Outbox, now: Moment) {
+        let cells = &self.cells;
+        let mut push = |transaction| {
+            cells.transaction_records.add(1);
+            outbox.push(record::of_its_own(transaction, record), now);
+        };
+        let annotation = self.inspector.annotate(ending.slot.0, ending.is_over, record, &mut push);
+        self.latencies.take(&mut self.inspector);
+        match annotation.application {
+            // There is no record that the transaction could be in.
+            Some(application) if ending.is_empty && annotation.transactions > 0 => {
+                push(record::transaction_of(application, record));
+            }
+            application => record.application = application,
+        }
+        record.app_protocol = annotation.app_protocol;
+        record.transactions = annotation.transactions;
+    }
+}
+
+impl Latencies {
+    fn new() -> Latencies {
+        Latencies(AppProtocol::ALL.iter().map(|_| duration_histogram()).collect())
+    }
+
+    fn take(&mut self, inspector: &mut Inspector) {
+        for (protocol, latency_us) in inspector.counts().drain_latencies() {
+            let place = AppProtocol::ALL.iter().position(|other| *other == protocol);
+            if let Some(histogram) = place.and_then(|place| self.0.get_mut(place)) {
+                histogram.saturating_record(u64::from(latency_us) * 1000);
+            }
+        }
+    }
+
+    fn publish(&mut self, cells: &ApplicationCells) {
+        for (histogram, cells) in self.0.iter_mut().zip(&cells.protocols) {
+            if !histogram.is_empty() {
+                cells.latency.publish(histogram);
+            }
+        }
+    }
+}
+
+/// A packet's payload as an inspector wants it.
+fn payload<'a>(table: &FlowTable, carried: &Carried<'a>, is_fresh: bool) -> Payload<'a> {
+    let Carried { slot, packet, payload, time } = *carried;
+    let (sender, direction) =
+        if packet.sender == table.source(slot) { (Sender::Source, 0) } else { (Sender::Destination, 1) };
+    let [sender_port, receiver_port] =
+        [packet.sender, packet.sender.other()].map(|side| packet.key.end(side).1);
+    let is_tcp = packet.key.protocol() == protocol::TCP;
+    // The SYN takes the first sequence number (TCP Fast Open carries data behind it).
+    let is_syn = packet.tcp_flags & crate::flow::tcp::flag::SYN != 0;
+    Payload {
+        slot: slot.0,
+        is_fresh,
+        transport: if is_tcp { Transport::Tcp } else { Transport::Udp },
+        sender,
+        sender_port,
+        receiver_port,
+        bytes: payload,
+        wire_bytes: packet.payload_wire_bytes,
+        sequence: packet.tcp.sequence.wrapping_add(u32::from(is_syn)),
+        start: if is_tcp { table.stream_start(slot, direction) } else { None },
+        time_ns: time.0,
+    }
+}

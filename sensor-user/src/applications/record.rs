@@ -1,0 +1,29 @@
+//! Records that transactions have of their own.
+
+use kflow::{Application, EndReason, FlowRecord};
+use sensor_app::Transaction;
+
+/// The record of a transaction: of the flow it has nothing but what tells it from others.
+pub fn of_its_own(transaction: Transaction, of: &FlowRecord) -> FlowRecord {
+    let Transaction { application, start_ns, end_ns } = transaction;
+    FlowRecord {
+        start_ns,
+        end_ns,
+        source: of.source,
+        destination: of.destination,
+        protocol: of.protocol,
+        icmp: of.icmp,
+        end_reason: EndReason::Transaction,
+        sample_rate: of.sample_rate,
+        pppoe_session: of.pppoe_session,
+        tunnel: of.tunnel,
+        app_protocol: Some(application.protocol()),
+        application: Some(application),
+        ..FlowRecord::default()
+    }
+}
+
+/// The transaction that the record of a span would have had, if anything had been counted in it.
+pub fn transaction_of(application: Box<Application>, of: &FlowRecord) -> Transaction {
+    Transaction { application, start_ns: of.end_ns, end_ns: of.end_ns }
+}
