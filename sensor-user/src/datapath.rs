@@ -297,6 +297,7 @@ impl Datapath {
             .expire(now, DATAGRAMS_EXPIRED_PER_BURST_MAX, &mut |unclaimed| flows.count_waiting(unclaimed));
         let Flows { table, applications, outbox, .. } = flows;
         table.expire(now, EXPIRED_PER_BURST_MAX, &mut Annotating { applications, outbox, now });
+        applications.rouse();
     }
 
     /// Ends all datagrams and flows.
@@ -304,9 +305,11 @@ impl Datapath {
         let Datapath { reassembler, flows, .. } = self;
         // Nothing arrives any more that waiting could cost.
         flows.outbox.wait_when_full();
+        flows.applications.wait_when_full();
         reassembler.flush(&mut |unclaimed| flows.count_waiting(unclaimed));
         let Flows { table, applications, outbox, .. } = flows;
         table.flush(&mut Annotating { applications, outbox, now });
+        applications.finish();
         outbox.hand_over(now);
         self.publish();
     }

@@ -8,7 +8,7 @@
 
 use crate::{
     accounts::{FragmentAccount, TunnelAccount},
-    applications::{ApplicationParts, Applications},
+    applications::{ApplicationParts, Applications, ThreadParts, Threads},
     capture::{Capture, CaptureCounts, CaptureRequest, XdpCapture},
     cells::{ApplicationCells, SinkCells, WorkerCells},
     clock::Clock,
@@ -160,13 +160,26 @@ pub fn predicted_memory(config: &Config) -> io::Result<Memory> {
     let table = FlowTable::predicted_bytes(config.flow.capacity) as u64;
     let reassembler = Reassembler::predicted_bytes(reassembly_config(config)) as u64;
     let lane = Lane::predicted_bytes(config.export.queue_batches, config.export.batch_records) as u64;
-    let inspector = match config.applications.enabled {
-        true => Inspector::predicted_bytes(&config.applications.limits(config.flow.capacity)) as u64,
-        false => 0,
-    };
-    let worker_bytes = table + reassembler + inspector + lane;
+    let worker_bytes = table + reassembler + lane + application_bytes(config, lane);
     let bytes = BASE_BYTES + program_bytes + capture.workers as u64 * worker_bytes + ring_bytes;
     Ok(Memory { bytes, ring_bytes })
+}
+
+/// What following the applications of one worker's flows takes, with lanes of this size for parser threads.
+fn application_bytes(config: &Config, lane: u64) -> u64 {
+    let applications = &config.applications;
+    if !applications.enabled {
+        return 0;
+    }
+    let inspector = Inspector::predicted_bytes(&applications.limits(config.flow.capacity)) as u64;
+    let threads = applications.threads() as u64;
+    let carriers = Threads::predicted_bytes(applications.queue_payloads) as u64;
+    threads.max(1) * inspector + threads * (lane + carriers)
+}
+
+/// Inspectors of one worker.
+fn inspectors(config: &Config) -> usize {
+    config.applications.threads().max(1)
 }
 
 /// Bytes of the rings, and what it takes to load a program.
@@ -193,9 +206,12 @@ impl Pipeline {
     fn start(config: &Config, clock: Clock) -> Result<Pipeline> {
         let export = &config.export;
         let workers: Vec<_> = (0..config.capture.workers).map(|_| Arc::new(WorkerCells::default())).collect();
-        let lanes: Vec<_> =
-            workers.iter().map(|_| Arc::new(Lane::new(export.queue_batches, export.batch_records))).collect();
-        let applications = workers.iter().map(|_| Arc::default()).collect();
+        let applications: Vec<_> = (0..inspectors(config) * workers.len()).map(|_| Arc::default()).collect();
+        // Parser threads have lanes of their own, behind those of the workers.
+        let parser_threads = config.applications.threads() * workers.len();
+        let lanes: Vec<_> = (0..workers.len() + parser_threads)
+            .map(|_| Arc::new(Lane::new(export.queue_batches, export.batch_records)))
+            .collect();
         let privacy = privacy(&config.applications.privacy)?;
         let sinks = open_sinks(config)?;
         let cells = sinks.iter().map(|sink| (sink.sink.name(), sink.cells.clone())).collect();
@@ -207,15 +223,31 @@ impl Pipeline {
         Outbox::new(self.lanes[worker].clone(), when_full, self.workers[worker].records_shed.clone())
     }
 
-    fn applications(&self, config: &Config, worker: usize) -> Applications {
+    fn applications(&self, config: &Config, worker: usize, when_full: WhenFull) -> Result<Applications> {
         if !config.applications.enabled {
-            return Applications::Off;
+            return Ok(Applications::Off);
         }
-        Applications::inline(ApplicationParts {
+        let parts = |inspector: usize| ApplicationParts {
             limits: config.applications.limits(config.flow.capacity),
             privacy: self.privacy,
-            cells: self.applications[worker].clone(),
-        })
+            cells: self.applications[inspector].clone(),
+        };
+        let threads = config.applications.threads();
+        if threads == 0 {
+            return Ok(Applications::inline(parts(worker)));
+        }
+        let threads = (worker * threads..(worker + 1) * threads).map(|thread| {
+            let parts = parts(thread);
+            let lane = self.lanes[self.workers.len() + thread].clone();
+            let outbox = Outbox::new(lane, when_full, parts.cells.records_shed.clone());
+            (parts, outbox)
+        });
+        let parts = ThreadParts {
+            threads: threads.collect(),
+            carriers: config.applications.queue_payloads,
+            when_full,
+        };
+        Ok(Applications::Threads(Threads::start(parts).context("start the parser threads")?))
     }
 
     fn telemetry(
@@ -253,7 +285,9 @@ impl Pipeline {
             .chain(self.applications.iter().map(|cells| &cells.transaction_records))
             .map(|cell| cell.read())
             .sum::<u64>();
-        let dropped = self.workers.iter().map(|cells| cells.records_shed.read()).sum::<u64>();
+        let of_workers = self.workers.iter().map(|cells| &cells.records_shed);
+        let of_parser_threads = self.applications.iter().map(|cells| &cells.records_shed);
+        let dropped = of_workers.chain(of_parser_threads).map(|cell| cell.read()).sum::<u64>();
         let by = |cell: fn(&SinkCells) -> u64| {
             self.sinks.iter().map(|(name, cells)| (*name, cell(cells))).collect()
         };
@@ -289,7 +323,7 @@ fn run_file(config: &Config, path: &Path, clock: Clock, signals: &Signals) -> Re
         filter: packet_filter(&config.filter, config.capture.sample_rate),
         reassembly: reassembly_config(config),
         tunnels: tunnels(config)?,
-        applications: pipeline.applications(config, 0),
+        applications: pipeline.applications(config, 0, WhenFull::Wait)?,
         cells: pipeline.workers[0].clone(),
         outbox: pipeline.outbox(0, WhenFull::Wait),
         clock,
@@ -418,7 +452,7 @@ impl Live<'_> {
                 filter: None,
                 reassembly: reassembly_config(self.config),
                 tunnels: tunnels(self.config)?,
-                applications: pipeline.applications(self.config, index),
+                applications: pipeline.applications(self.config, index, WhenFull::Shed)?,
                 cells: pipeline.workers[index].clone(),
                 outbox: pipeline.outbox(index, WhenFull::Shed),
                 clock: self.clock,

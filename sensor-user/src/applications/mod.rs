@@ -5,6 +5,9 @@
 //! inspected, behind them; both ways give the same records as long as nothing is shed.
 
 mod record;
+mod threads;
+
+pub use threads::{ThreadParts, Threads};
 
 use crate::{
     cells::{ApplicationCells, duration_histogram},
@@ -23,7 +26,9 @@ use std::sync::Arc;
 pub enum Applications {
     /// Nobody.
     Off,
-    Inline(Box<Inline>),
+    /// The worker.
+    Inline(Box<Inspecting>),
+    Threads(Threads),
 }
 
 /// What an inspector is made of.
@@ -34,9 +39,9 @@ pub struct ApplicationParts {
     pub cells: Arc<ApplicationCells>,
 }
 
-/// The worker's own inspector.
+/// An inspector, and the records and counts that come of it.
 #[derive(Debug)]
-pub struct Inline {
+pub struct Inspecting {
     inspector: Inspector,
     latencies: Latencies,
     cells: Arc<ApplicationCells>,
@@ -66,9 +71,7 @@ struct Latencies(Vec<Histogram<u64>>);
 
 impl Applications {
     pub fn inline(parts: ApplicationParts) -> Applications {
-        let ApplicationParts { limits, privacy, cells } = parts;
-        let inspector = Inspector::new(limits, privacy);
-        Applications::Inline(Box::new(Inline { inspector, latencies: Latencies::new(), cells }))
+        Applications::Inline(Box::new(Inspecting::new(parts)))
     }
 
     /// Looks at what a packet carries, if its flow's application is still of interest.
@@ -90,47 +93,104 @@ impl Applications {
         inspection: Inspection,
         outbox: &mut Outbox,
     ) {
-        let Applications::Inline(inline) = self else {
-            return table.set_inspection(carried.slot, Inspection::Never);
-        };
-        let payload = payload(table, carried, inspection == Inspection::Fresh);
-        let cells = &inline.cells;
-        let interest = inline.inspector.inspect(&payload, &mut |transaction| {
-            cells.transaction_records.add(1);
-            outbox.push(record::of_its_own(transaction, &table.identity(carried.slot)), carried.time);
-        });
-        inline.latencies.take(&mut inline.inspector);
-        let inspection = match interest {
-            Interest::Wanted => Inspection::Wanted,
-            Interest::Done => Inspection::Done,
-        };
-        table.set_inspection(carried.slot, inspection);
+        match self {
+            Applications::Off => table.set_inspection(carried.slot, Inspection::Never),
+            Applications::Inline(inspecting) => {
+                let payload = payload(table, carried, inspection == Inspection::Fresh);
+                let identity = || table.identity(carried.slot);
+                let interest = inspecting.inspect(&payload, identity, outbox, carried.time);
+                let inspection = match interest {
+                    Interest::Wanted => Inspection::Wanted,
+                    Interest::Done => Inspection::Done,
+                };
+                table.set_inspection(carried.slot, inspection);
+            }
+            Applications::Threads(threads) => threads.inspect(table, carried, inspection),
+        }
+    }
+
+    /// After a burst: whoever waits for work is told.
+    #[inline(always)]
+    pub fn rouse(&mut self) {
+        if let Applications::Threads(threads) = self {
+            threads.rouse();
+        }
     }
 
     /// Makes counts visible.
     pub fn publish(&mut self) {
-        if let Applications::Inline(inline) = self {
-            inline.cells.publish(inline.inspector.counts());
-            inline.latencies.publish(&inline.cells);
+        if let Applications::Inline(inspecting) = self {
+            inspecting.publish();
+        }
+    }
+
+    /// From now on nothing is shed.
+    pub fn wait_when_full(&mut self) {
+        if let Applications::Threads(threads) = self {
+            threads.wait_when_full();
+        }
+    }
+
+    /// All flows have ended: has everything worked off that is under way.
+    pub fn finish(&mut self) {
+        if let Applications::Threads(threads) = self {
+            threads.finish();
         }
     }
 }
 
 impl Emit for Annotating<'_> {
-    fn emit(&mut self, mut record: FlowRecord, ending: Ending) {
+    fn emit(&mut self, record: FlowRecord, ending: Ending) {
         let Annotating { applications, outbox, now } = self;
-        if let Applications::Inline(inline) = applications
-            && matches!(ending.inspection, Inspection::Wanted | Inspection::Done)
-        {
-            inline.annotate(&mut record, ending, outbox, *now);
-        }
+        let record = match applications {
+            Applications::Inline(inspecting) => return inspecting.export(record, ending, outbox, *now),
+            Applications::Threads(threads) if ending.is_inspected() => {
+                match threads.annotate(record, ending, *now) {
+                    Ok(()) => return,
+                    // Without what its parser thread knows.
+                    Err(record) => *record,
+                }
+            }
+            Applications::Threads(_) | Applications::Off => record,
+        };
         if !ending.is_empty {
             outbox.push(record, *now);
         }
     }
 }
 
-impl Inline {
+impl Inspecting {
+    fn new(parts: ApplicationParts) -> Inspecting {
+        let ApplicationParts { limits, privacy, cells } = parts;
+        Inspecting { inspector: Inspector::new(limits, privacy), latencies: Latencies::new(), cells }
+    }
+
+    fn inspect(
+        &mut self,
+        payload: &Payload<'_>,
+        identity: impl Fn() -> FlowRecord,
+        outbox: &mut Outbox,
+        now: Moment,
+    ) -> Interest {
+        let cells = &self.cells;
+        let interest = self.inspector.inspect(payload, &mut |transaction| {
+            cells.transaction_records.add(1);
+            outbox.push(record::of_its_own(transaction, &identity()), now);
+        });
+        self.latencies.take(&mut self.inspector);
+        interest
+    }
+
+    /// Sends a record on its way, with what is known of its flow.
+    fn export(&mut self, mut record: FlowRecord, ending: Ending, outbox: &mut Outbox, now: Moment) {
+        if ending.is_inspected() {
+            self.annotate(&mut record, ending, outbox, now);
+        }
+        if !ending.is_empty {
+            outbox.push(record, now);
+        }
+    }
+
     fn annotate(&mut self, record: &mut FlowRecord, ending: Ending, outbox: &mut Outbox, now: Moment) {
         let cells = &self.cells;
         let mut push = |transaction| {
@@ -148,6 +208,11 @@ impl Inline {
         }
         record.app_protocol = annotation.app_protocol;
         record.transactions = annotation.transactions;
+    }
+
+    fn publish(&mut self) {
+        self.cells.publish(self.inspector.counts());
+        self.latencies.publish(&self.cells);
     }
 }
 

@@ -9,7 +9,11 @@ use std::path::PathBuf;
 pub struct ApplicationsConfig {
     /// Look into payloads at all.
     pub enabled: bool,
-    /// Flows of one worker whose protocol is parsed at once.
+    /// Threads of each worker that parse; 0 parses on the worker itself, right behind the packet's count.
+    pub parser_threads: usize,
+    /// Payloads under way to each of these. When all are, live sources leave payloads unparsed (counted), files wait.
+    pub queue_payloads: usize,
+    /// Flows of one worker or parser thread whose protocol is parsed at once.
     pub parsers: usize,
     /// Requests and sessions of one worker that wait at once.
     pub waiting: usize,
@@ -57,6 +61,8 @@ impl Default for ApplicationsConfig {
             Limits::default();
         ApplicationsConfig {
             enabled: true,
+            parser_threads: 0,
+            queue_payloads: 4096,
             parsers,
             waiting: drafts,
             text_bytes,
@@ -69,6 +75,11 @@ impl Default for ApplicationsConfig {
 }
 
 impl ApplicationsConfig {
+    /// Parser threads of one worker.
+    pub fn threads(&self) -> usize {
+        if self.enabled { self.parser_threads } else { 0 }
+    }
+
     /// For a worker whose table holds so many flows.
     pub fn limits(&self, flows: usize) -> Limits {
         Limits {
@@ -90,6 +101,11 @@ impl ApplicationsConfig {
                 faults.push(fault.to_owned());
             }
         };
+        check(self.parser_threads <= 16, "applications.parser_threads must be at most 16");
+        check(
+            (16..=1 << 20).contains(&self.queue_payloads),
+            "applications.queue_payloads must be from 16 to 1048576",
+        );
         check((1..=1 << 24).contains(&self.parsers), "applications.parsers must be from 1 to 16777216");
         check((1..=1 << 24).contains(&self.waiting), "applications.waiting must be from 1 to 16777216");
         check((256..=65536).contains(&self.text_bytes), "applications.text_bytes must be from 256 to 65536");

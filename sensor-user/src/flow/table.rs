@@ -128,6 +128,13 @@ pub struct Ending {
     pub is_empty: bool,
 }
 
+impl Ending {
+    /// Payload of the flow was inspected.
+    pub fn is_inspected(&self) -> bool {
+        matches!(self.inspection, Inspection::Wanted | Inspection::Done)
+    }
+}
+
 impl<F: FnMut(FlowRecord)> Emit for F {
     fn emit(&mut self, record: FlowRecord, ending: Ending) {
         if !ending.is_empty {

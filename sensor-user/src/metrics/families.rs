@@ -259,14 +259,22 @@ fn flows(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
 }
 
 fn export(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
-    page.worker_counters(
-        telemetry,
+    let workers = telemetry.workers.len();
+    let sheds = telemetry.workers.iter().enumerate().map(|(worker, cells)| {
+        let of_parsers = of_worker(&telemetry.applications, worker, workers).iter();
+        let shed = of_parsers.map(|cells| &cells.records_shed).chain([&cells.records_shed]);
+        (label("worker", worker), shed.map(|cell| cell.read()).sum::<u64>())
+    });
+    page.counters(
         "export_shed_records",
         "Records dropped because every buffer to the exporter was full",
-        |cells| &cells.records_shed,
+        sheds,
     )?;
-    let waiting = telemetry.lanes.iter().enumerate();
-    let waiting = waiting.map(|(worker, lane)| (label("worker", worker), lane.batches_waiting() as i64));
+    let (of_workers, of_parsers) = telemetry.lanes.split_at(workers);
+    let waiting = of_workers.iter().enumerate().map(|(worker, lane)| {
+        let lanes = of_worker(of_parsers, worker, workers).iter().chain([lane]);
+        (label("worker", worker), lanes.map(|lane| lane.batches_waiting() as i64).sum())
+    });
     page.gauges("export_queue_batches", "Batches waiting for the exporter", waiting)?;
     let results = telemetry.sinks.iter().flat_map(|(name, cells)| {
         [("written", &cells.records_written), ("failed", &cells.records_failed)].map(|(result, cell)| {
@@ -282,4 +290,10 @@ fn export(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         "Time from a batch's hand-over to the exporter until it was written",
         delay,
     )
+}
+
+/// Those of all workers' parser threads that are one worker's.
+fn of_worker<T>(all: &[T], worker: usize, workers: usize) -> &[T] {
+    let each = all.len() / workers;
+    &all[worker * each..(worker + 1) * each]
 }
