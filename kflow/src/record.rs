@@ -35,9 +35,10 @@ pub struct FlowRecord {
     pub tcp: TcpRecord,
     /// What the flow's application speaks, once it was recognised.
     pub app_protocol: Option<AppProtocol>,
-    /// Transactions that completed in this span, those in records of their own among them.
+    /// Transactions that completed in this span, those in records of their own among them. 0 unless `app_protocol` is
+    /// known.
     pub transactions: u32,
-    /// A transaction of this span, or what is known of the session.
+    /// A transaction of this span, or what is known of the session; its protocol is `app_protocol`.
     pub application: Option<Box<Application>>,
 }
 

@@ -1,16 +1,13 @@
 //! An application's values while they come in: memory for all of them from the start, and never more.
 
-use super::{AppProtocol, Application, Entry, FieldKind, Key, Stored};
+use super::{AppProtocol, Application, Entry, FIELDS_MAX, FieldKind, Key, Slot, Stored};
 use std::net::IpAddr;
-
-/// Fields of one draft.
-const ENTRIES_MAX: usize = 32;
 
 /// Values of one transaction or session in the making. A value set twice is the one set last.
 #[derive(Clone, Debug)]
 pub struct Draft {
     protocol: AppProtocol,
-    entries: [Entry; ENTRIES_MAX],
+    entries: [Entry; FIELDS_MAX],
     count: usize,
     /// Texts one behind the other, valid UTF-8 each.
     text: Vec<u8>,
@@ -23,7 +20,7 @@ impl Draft {
     pub fn new(text_bytes_max: usize) -> Draft {
         Draft {
             protocol: AppProtocol::Dns,
-            entries: [Entry { key: Key(0), stored: Stored::Number(0) }; ENTRIES_MAX],
+            entries: [Entry { key: Key(0), stored: Stored::Number(0) }; FIELDS_MAX],
             count: 0,
             text: Vec::with_capacity(text_bytes_max),
             text_bytes_max,
@@ -48,12 +45,21 @@ impl Draft {
         self.is_cut
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub fn has(&self, key: Key) -> bool {
         self.entries[..self.count].iter().any(|entry| entry.key == key)
     }
 
+    /// A number that its slot has no room for becomes the largest one that it has room for.
     pub fn number(&mut self, key: Key, number: impl Into<u64>) {
-        self.set(key, FieldKind::Number, Stored::Number(number.into()));
+        let largest = match self.protocol.fields()[usize::from(key.0)].slot {
+            Slot::Number(_) => u64::from(u32::MAX),
+            Slot::Text(_) | Slot::LargeNumber(_) | Slot::Address(_) => u64::MAX,
+        };
+        self.set(key, FieldKind::Number, Stored::Number(number.into().min(largest)));
     }
 
     pub fn address(&mut self, key: Key, address: impl Into<IpAddr>) {
@@ -78,12 +84,7 @@ impl Draft {
     fn set(&mut self, key: Key, kind: FieldKind, stored: Stored) {
         debug_assert_eq!(self.protocol.fields()[usize::from(key.0)].kind, kind);
         let old = self.entries[..self.count].iter().position(|entry| entry.key == key);
-        let place = old.unwrap_or(self.count);
-        if place == ENTRIES_MAX {
-            self.is_cut = true;
-            return;
-        }
-        self.entries[place] = Entry { key, stored };
+        self.entries[old.unwrap_or(self.count)] = Entry { key, stored };
         self.count += usize::from(old.is_none());
     }
 
@@ -204,6 +205,16 @@ mod tests {
         assert_eq!(application.latency_us(), Some(7));
         assert_eq!(application.number(http::STATUS), Some(200));
         assert_eq!(application.text(http::REFERER), None);
+    }
+
+    #[test]
+    fn a_number_is_as_large_as_its_slot_allows() {
+        let mut draft = draft(0);
+        draft.number(http::STATUS, u64::MAX);
+        draft.number(http::RESPONSE_BODY_BYTES, u64::MAX);
+        let application = draft.to_application(None);
+        assert_eq!(application.number(http::STATUS), Some(u64::from(u32::MAX)));
+        assert_eq!(application.number(http::RESPONSE_BODY_BYTES), Some(u64::MAX));
     }
 
     #[test]

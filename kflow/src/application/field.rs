@@ -53,12 +53,30 @@ pub enum Slot {
 }
 
 impl Slot {
+    /// How many slots there are.
+    pub const COUNT: usize =
+        TEXT_NAMES.len() + NUMBER_NAMES.len() + LARGE_NUMBER_NAMES.len() + ADDRESS_NAMES.len();
+
     /// All slots that there are.
     pub fn all() -> impl Iterator<Item = Slot> {
-        let texts = (0..=32).map(Slot::Text);
-        let numbers = (0..=9).map(Slot::Number);
-        let large_numbers = (0..=9).map(Slot::LargeNumber);
-        texts.chain(numbers).chain(large_numbers).chain((0..=4).map(Slot::Address))
+        let texts = (0..TEXT_NAMES.len() as u8).map(Slot::Text);
+        let numbers = (0..NUMBER_NAMES.len() as u8).map(Slot::Number);
+        let large_numbers = (0..LARGE_NUMBER_NAMES.len() as u8).map(Slot::LargeNumber);
+        let addresses = (0..ADDRESS_NAMES.len() as u8).map(Slot::Address);
+        texts.chain(numbers).chain(large_numbers).chain(addresses)
+    }
+
+    /// The place among all slots.
+    pub const fn place(self) -> usize {
+        const NUMBERS: usize = TEXT_NAMES.len();
+        const LARGE_NUMBERS: usize = NUMBERS + NUMBER_NAMES.len();
+        const ADDRESSES: usize = LARGE_NUMBERS + LARGE_NUMBER_NAMES.len();
+        match self {
+            Slot::Text(number) => number as usize,
+            Slot::Number(number) => NUMBERS + number as usize,
+            Slot::LargeNumber(number) => LARGE_NUMBERS + number as usize,
+            Slot::Address(number) => ADDRESSES + number as usize,
+        }
     }
 
     /// The id of the custom column.
@@ -76,12 +94,32 @@ impl Slot {
     }
 
     /// The name of the custom column.
-    pub fn name(self) -> String {
+    pub const fn name(self) -> &'static str {
         match self {
-            Slot::Text(number) => format!("STR{number:02}"),
-            Slot::Number(number) => format!("INT{number:02}"),
-            Slot::LargeNumber(number) => format!("INT64_{number:02}"),
-            Slot::Address(number) => format!("INET_{number:02}"),
+            Slot::Text(number) => TEXT_NAMES[number as usize],
+            Slot::Number(number) => NUMBER_NAMES[number as usize],
+            Slot::LargeNumber(number) => LARGE_NUMBER_NAMES[number as usize],
+            Slot::Address(number) => ADDRESS_NAMES[number as usize],
         }
     }
 }
+
+#[rustfmt::skip]
+const TEXT_NAMES: [&str; 33] = [
+    "STR00", "STR01", "STR02", "STR03", "STR04", "STR05", "STR06", "STR07", "STR08", "STR09", "STR10",
+    "STR11", "STR12", "STR13", "STR14", "STR15", "STR16", "STR17", "STR18", "STR19", "STR20", "STR21",
+    "STR22", "STR23", "STR24", "STR25", "STR26", "STR27", "STR28", "STR29", "STR30", "STR31", "STR32",
+];
+
+#[rustfmt::skip]
+const NUMBER_NAMES: [&str; 10] = [
+    "INT00", "INT01", "INT02", "INT03", "INT04", "INT05", "INT06", "INT07", "INT08", "INT09",
+];
+
+#[rustfmt::skip]
+const LARGE_NUMBER_NAMES: [&str; 10] = [
+    "INT64_00", "INT64_01", "INT64_02", "INT64_03", "INT64_04",
+    "INT64_05", "INT64_06", "INT64_07", "INT64_08", "INT64_09",
+];
+
+const ADDRESS_NAMES: [&str; 5] = ["INET_00", "INET_01", "INET_02", "INET_03", "INET_04"];

@@ -10,9 +10,12 @@ pub mod protocols;
 
 pub use draft::{Draft, TextWriter};
 pub use field::{Field, FieldKind, Key, Sensitivity, Slot};
-pub use protocols::AppProtocol;
+pub use protocols::{AppProtocol, FIELDS_MAX};
 
 use std::{borrow::Cow, net::IpAddr};
+
+/// Bytes of all texts of one application together that the flow message has room for.
+pub const TEXT_BYTES_MAX: usize = 4096;
 
 /// A transaction or a session, as it is exported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +58,11 @@ impl Application {
     /// request was not seen.
     pub fn latency_us(&self) -> Option<u32> {
         self.latency_us
+    }
+
+    /// Whether it says nothing. A record does without such an application.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.latency_us.is_none()
     }
 
     /// The fields that have a value, in the order of the protocol's table.

@@ -9,35 +9,22 @@ use super::field::{Field, FieldKind, Key, Sensitivity, Slot};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum AppProtocol {
-    /// RFC 1035, over UDP or TCP.
+    /// Over UDP or TCP.
     Dns = 1,
-    /// RFC 9112 and cleartext RFC 9113.
+    /// Version 1 and, in the clear, version 2.
     Http = 2,
-    /// RFC 8446 and before.
     Tls = 3,
-    /// RFC 2131.
     Dhcp = 4,
-    /// RFC 2865, RFC 2866.
     Radius = 9,
-    /// RFC 6762.
     Mdns = 1001,
-    /// RFC 4795.
     Llmnr = 1002,
-    /// RFC 8415.
     Dhcpv6 = 1003,
-    /// RFC 9000, RFC 9369.
     Quic = 1004,
-    /// RFC 4253.
     Ssh = 1005,
-    /// RFC 5905.
     Ntp = 1006,
-    /// RFC 1157, RFC 3416.
     Snmp = 1007,
-    /// RFC 3261.
     Sip = 1008,
-    /// PostgreSQL frontend/backend protocol 3.
     PostgreSql = 1009,
-    /// MySQL client/server protocol 10.
     MySql = 1010,
 }
 
@@ -85,6 +72,27 @@ impl AppProtocol {
         }
     }
 
+    /// Where it is defined.
+    pub const fn specification(self) -> &'static str {
+        match self {
+            AppProtocol::Dns => "RFC 1035",
+            AppProtocol::Http => "RFC 9112, RFC 9113",
+            AppProtocol::Tls => "RFC 8446, RFC 5246",
+            AppProtocol::Dhcp => "RFC 2131",
+            AppProtocol::Radius => "RFC 2865, RFC 2866",
+            AppProtocol::Mdns => "RFC 6762",
+            AppProtocol::Llmnr => "RFC 4795",
+            AppProtocol::Dhcpv6 => "RFC 8415",
+            AppProtocol::Quic => "RFC 9000, RFC 9369",
+            AppProtocol::Ssh => "RFC 4253",
+            AppProtocol::Ntp => "RFC 5905",
+            AppProtocol::Snmp => "RFC 1157, RFC 3416",
+            AppProtocol::Sip => "RFC 3261",
+            AppProtocol::PostgreSql => "PostgreSQL frontend/backend protocol 3",
+            AppProtocol::MySql => "MySQL client/server protocol 10",
+        }
+    }
+
     /// What is said of a transaction or session. DNS, mDNS and LLMNR share theirs.
     pub const fn fields(self) -> &'static [Field] {
         match self {
@@ -107,7 +115,25 @@ impl AppProtocol {
     pub fn from_number(number: u16) -> Option<AppProtocol> {
         AppProtocol::ALL.into_iter().find(|protocol| *protocol as u16 == number)
     }
+
+    /// What is in the slot in records of this protocol; `None` if nothing is.
+    pub fn key_in(self, slot: Slot) -> Option<Key> {
+        let place = self.fields().iter().position(|field| field.slot == slot)?;
+        Some(Key(place as u8))
+    }
 }
+
+/// No protocol has more fields.
+pub const FIELDS_MAX: usize = {
+    let mut most = 0;
+    let mut place = 0;
+    while place < AppProtocol::ALL.len() {
+        let fields = AppProtocol::ALL[place].fields().len();
+        most = if fields > most { fields } else { most };
+        place += 1;
+    }
+    most
+};
 
 /// The fields of a protocol: a key for each, and the table they point into.
 macro_rules! fields {
@@ -349,13 +375,16 @@ mod tests {
             let used: HashSet<Slot> = fields.iter().map(|field| field.slot).collect();
             assert_eq!(used.len(), fields.len(), "{}", protocol.name());
             assert!(used.is_subset(&slots), "{}", protocol.name());
+            let found = |field: &Field| protocol.key_in(field.slot).map(|key| fields[usize::from(key.0)].name);
+            assert!(fields.iter().all(|field| found(field) == Some(field.name)), "{}", protocol.name());
         }
     }
 
     #[test]
     fn ids_of_slots_are_unique() {
         let ids: HashSet<u32> = Slot::all().map(Slot::id).collect();
-        assert_eq!(ids.len(), Slot::all().count());
+        assert_eq!(ids.len(), Slot::COUNT);
+        assert!(Slot::all().map(Slot::place).eq(0..Slot::COUNT));
         assert_eq!(Slot::Text(16).id(), 7672);
         assert_eq!(Slot::Text(32).id(), 13_815);
         assert_eq!(Slot::Number(9).id(), 10_437);
