@@ -10,10 +10,12 @@
 mod chf_capnp;
 mod reference;
 
+use kflow::application::protocols::{dns, http};
+use kflow::application::{Datum, Draft};
 use kflow::codec::{Encoder, decode};
 use kflow::{
-    CommunityId, DirectionCounters, EndReason, Endpoint, FlowRecord, Latency, MacAddress, TcpDirection,
-    TcpRecord, TcpState, columns, text,
+    AppProtocol, CommunityId, DirectionCounters, EndReason, Endpoint, FlowRecord, Latency, MacAddress,
+    TcpDirection, TcpRecord, TcpState, columns, text,
 };
 use serde::Serializer;
 use serde::ser::SerializeMap;
@@ -35,38 +37,21 @@ fn main() {
     let (message, [ours, capnp]) = encode_in_turns(&records);
     let (_, [udp, capnp_udp]) = encode_in_turns(&typical_records(10));
     let (_, [tcp, capnp_tcp]) = encode_in_turns(&typical_records(0));
+    let applications = application_records();
+    let (applications_message, [said, capnp_said]) = encode_in_turns(&applications);
     let mut reference_message = Vec::new();
     reference::encode(&records, &mut reference_message);
     let [identified, hashed] = in_turns([
         &mut || black_box(&records).iter().for_each(|record| _ = black_box(CommunityId::of(record).text())),
         &mut || black_box(&records).iter().for_each(|record| _ = black_box(CommunityId::of(record))),
     ]);
-    let mut copy = vec![0; message.len()];
-    let [decoded, copied] = in_turns([
-        &mut || {
-            black_box(decode(black_box(&message)).expect("it was just encoded"));
-        },
-        &mut || {
-            copy.copy_from_slice(black_box(&message));
-            black_box(&copy);
-        },
-    ]);
-    let (mut lines, mut reference_lines) = (Vec::new(), Vec::new());
-    let [json, serde] = in_turns([
-        &mut || {
-            lines.clear();
-            black_box(&records).iter().for_each(|record| text::write_json(record, &mut lines));
-            black_box(&lines);
-        },
-        &mut || {
-            reference_lines.clear();
-            black_box(&records).iter().for_each(|record| write_with_serde(record, &mut reference_lines));
-            black_box(&reference_lines);
-        },
-    ]);
-    assert_eq!(lines, reference_lines, "both write the same lines");
+    let [decoded, copied] = decode_in_turns(&message);
+    let [heard, copied_heard] = decode_in_turns(&applications_message);
+    let [json, serde] = write_json_in_turns(&records);
+    let [told, serde_told] = write_json_in_turns(&applications);
     let bytes = message.len() as f64 / BATCH_RECORDS as f64;
     let reference_bytes = reference_message.len() as f64 / BATCH_RECORDS as f64;
+    let applications_bytes = applications_message.len() as f64 / BATCH_RECORDS as f64;
     let results = [
         result(
             "kflow encode",
@@ -78,10 +63,21 @@ fn main() {
         ),
         result("kflow encode udp", udp, "records/s", "capnp builder and packed writer", capnp_udp, None),
         result("kflow encode tcp", tcp, "records/s", "capnp builder and packed writer", capnp_tcp, None),
+        result("kflow encode apps", said, "records/s", "capnp builder and packed writer", capnp_said, None),
         result("kflow community id", identified, "records/s", "its digest without the text", hashed, None),
         result("kflow decode", decoded, "records/s", "copy of the message", copied, None),
+        result("kflow decode apps", heard, "records/s", "copy of the message", copied_heard, None),
         result("kflow json", json, "records/s", "serde_json, a map of the same columns", serde, None),
+        result(
+            "kflow json apps",
+            told,
+            "records/s",
+            "serde_json, a map of the same columns",
+            serde_told,
+            None,
+        ),
         result("kflow record", bytes, "bytes", "capnp builder and packed writer", reference_bytes, None),
+        result("kflow record apps", applications_bytes, "bytes", "a record without application", bytes, None),
     ];
     for result in &results {
         eprintln!(
@@ -113,6 +109,39 @@ fn encode_in_turns(records: &[FlowRecord]) -> (Vec<u8>, [f64; 2]) {
     (encoder.encode(records).expect("the batch is small").to_vec(), rates)
 }
 
+/// How fast a message is decoded, and copied.
+fn decode_in_turns(message: &[u8]) -> [f64; 2] {
+    let mut copy = vec![0; message.len()];
+    in_turns([
+        &mut || {
+            black_box(decode(black_box(message)).expect("it was just encoded"));
+        },
+        &mut || {
+            copy.copy_from_slice(black_box(message));
+            black_box(&copy);
+        },
+    ])
+}
+
+/// How fast JSON lines are written by us and by the reference.
+fn write_json_in_turns(records: &[FlowRecord]) -> [f64; 2] {
+    let (mut lines, mut reference_lines) = (Vec::new(), Vec::new());
+    let rates = in_turns([
+        &mut || {
+            lines.clear();
+            black_box(records).iter().for_each(|record| text::write_json(record, &mut lines));
+            black_box(&lines);
+        },
+        &mut || {
+            reference_lines.clear();
+            black_box(records).iter().for_each(|record| write_with_serde(record, &mut reference_lines));
+            black_box(&reference_lines);
+        },
+    ]);
+    assert_eq!(lines, reference_lines, "both write the same lines");
+    rates
+}
+
 /// What [`text::write_json`] does, by the general serializer.
 fn write_with_serde(record: &FlowRecord, lines: &mut Vec<u8>) {
     let mut serializer = serde_json::Serializer::new(&mut *lines);
@@ -127,6 +156,13 @@ fn write_with_serde(record: &FlowRecord, lines: &mut Vec<u8>) {
             columns::Value::Mac(mac) => map.serialize_entry(column.name, &format_args!("{mac}")),
             columns::Value::Name(name) => map.serialize_entry(column.name, name),
             columns::Value::CommunityId(id) => map.serialize_entry(column.name, &format_args!("{id}")),
+            columns::Value::Fields(application) => {
+                application.values().try_for_each(|(field, value)| match value {
+                    Datum::Number(number) => map.serialize_entry(field.name, &number),
+                    Datum::Text(text) => map.serialize_entry(field.name, text),
+                    Datum::Address(address) => map.serialize_entry(field.name, &address),
+                })
+            }
         };
         written.expect("a vector takes every write");
     }
@@ -196,6 +232,58 @@ fn typical_records(udp_of_ten: u64) -> Vec<FlowRecord> {
             }
         })
         .collect()
+}
+
+/// The same with an answered request each: of DNS over UDP, of HTTP over TCP.
+fn application_records() -> Vec<FlowRecord> {
+    let mut random = Random(0x2545_F491_4F6C_DD1D);
+    let mut draft = Draft::new(1_000);
+    let mut records = typical_records(5);
+    for record in &mut records {
+        let host = random.below(1_000);
+        if record.protocol == 17 {
+            answered_query(&mut draft, host);
+        } else {
+            answered_request(&mut draft, host);
+        }
+        record.app_protocol = Some(draft.protocol());
+        record.transactions = 1;
+        let latency_us = 200 + random.below(100_000) as u32;
+        record.application = Some(Box::new(draft.to_application(Some(latency_us))));
+    }
+    records
+}
+
+fn answered_query(draft: &mut Draft, host: u64) {
+    draft.begin(AppProtocol::Dns);
+    draft.text(dns::QUERY, format!("host{host}.example.org").as_bytes());
+    draft.text(dns::ANSWERS, b"198.51.100.17/A;198.51.100.18/A");
+    draft.text(dns::ANSWER_TTLS, b"300;300");
+    let numbers = [
+        (dns::QUERY_TYPE, 1u32),
+        (dns::RCODE, 0),
+        (dns::ID, 0x4000 + host as u32),
+        (dns::FLAGS, 0x8180),
+        (dns::ANSWER_COUNT, 2),
+        (dns::QUERY_CLASS, 1),
+        (dns::EDNS_UDP_BYTES, 1_232),
+        (dns::EDNS_FLAGS, 0),
+        (dns::QUESTION_COUNT, 1),
+    ];
+    numbers.into_iter().for_each(|(key, number)| draft.number(key, number));
+}
+
+fn answered_request(draft: &mut Draft, host: u64) {
+    draft.begin(AppProtocol::Http);
+    draft.text(http::URL, format!("/articles/{host}?session={:x}", host * 7_919).as_bytes());
+    draft.text(http::HOST, format!("www{host}.example.org").as_bytes());
+    draft.text(http::USER_AGENT, b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+    draft.text(http::METHOD, b"GET");
+    draft.text(http::VERSION, b"1.1");
+    draft.text(http::CONTENT_TYPE, b"text/html; charset=utf-8");
+    draft.text(http::SERVER, b"nginx/1.26.3");
+    draft.number(http::STATUS, 200u32);
+    draft.number(http::RESPONSE_BODY_BYTES, host * 100);
 }
 
 fn endpoint(random: &mut Random, mac: [u8; 6], port: u16) -> Endpoint {

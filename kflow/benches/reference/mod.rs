@@ -5,6 +5,7 @@
 
 use crate::chf_capnp::{c_h_f, custom, packed_c_h_f};
 use capnp::message::{Builder, HeapAllocator};
+use kflow::application::{Datum, Slot};
 use kflow::{CommunityId, FlowRecord, MacAddress, TcpDirection, TunnelKind};
 use std::net::IpAddr;
 
@@ -49,7 +50,7 @@ pub fn encode(records: &[FlowRecord], packed: &mut Vec<u8>) {
     let mut message = Builder::new(allocator);
     let root: packed_c_h_f::Builder<'_> = message.init_root();
     let mut structs = root.init_msgs(records.len() as u32 + 1);
-    fill_names(structs.reborrow().get(0));
+    fill_names(structs.reborrow().get(0), &names(records));
     let mut customs = Columns(Vec::new());
     for (index, record) in records.iter().enumerate() {
         fill_record(structs.reborrow().get(index as u32 + 1), record, &mut customs);
@@ -58,12 +59,21 @@ pub fn encode(records: &[FlowRecord], packed: &mut Vec<u8>) {
     capnp::serialize_packed::write_message(packed, &message).unwrap();
 }
 
-fn fill_names(mut chf: c_h_f::Builder<'_>) {
-    chf.set_app_protocol(101);
+/// The columns that a message of these records names.
+fn names(records: &[FlowRecord]) -> Columns {
     let mut all = Columns(Vec::new());
     list_columns(&FlowRecord::default(), &mut all);
-    let mut customs = chf.init_custom(all.0.len() as u32);
-    for (index, (id, name, _)) in all.0.iter().enumerate() {
+    if records.iter().any(|record| record.app_protocol.is_some()) {
+        list_application(&FlowRecord::default(), &mut all);
+        all.0.extend(Slot::all().map(|slot| (slot.id(), slot.name(), None)));
+    }
+    all
+}
+
+fn fill_names(mut chf: c_h_f::Builder<'_>, names: &Columns) {
+    chf.set_app_protocol(101);
+    let mut customs = chf.init_custom(names.0.len() as u32);
+    for (index, (id, name, _)) in names.0.iter().enumerate() {
         let mut column = customs.reborrow().get(index as u32);
         column.set_id(*id);
         column.init_value().set_str_val(*name);
@@ -107,9 +117,10 @@ fn fill_record(mut chf: c_h_f::Builder<'_>, record: &FlowRecord, customs: &mut C
     chf.set_sample_adj(scaled.is_some());
     chf.set_src_eth_mac(record.source.mac.to_integer());
     chf.set_dst_eth_mac(record.destination.mac.to_integer());
-    chf.set_app_protocol(0);
+    chf.set_app_protocol(record.app_protocol.map_or(0, |protocol| protocol.number().into()));
     customs.0.clear();
     list_columns(record, customs);
+    list_application(record, customs);
     fill_customs(chf, customs);
 }
 
@@ -172,22 +183,41 @@ fn list_columns(record: &FlowRecord, all: &mut Columns) {
     all.number(3102, "FPEX_LATENCY_MS", first_us.map(|us| rounded(us, 1_000).clamp(1, 20_000)));
 }
 
+fn address(address: IpAddr) -> Value {
+    let mut bytes = [0; 17];
+    match address {
+        IpAddr::V4(address) => {
+            bytes[0] = 4;
+            bytes[1..5].copy_from_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            bytes[0] = 6;
+            bytes[1..].copy_from_slice(&address.octets());
+        }
+    }
+    Value::Address(bytes)
+}
+
+/// The columns of applications, and the slots that the record has.
+fn list_application(record: &FlowRecord, all: &mut Columns) {
+    let application = record.application.as_deref();
+    all.number(1_000_083, "TRANSACTIONS", some(record.transactions));
+    let latency_us = application.and_then(|application| application.latency_us());
+    all.number(1_000_084, "APPLICATION_LATENCY_US", latency_us);
+    all.number(2880, "APP_PROTOCOL", record.app_protocol.map(|protocol| protocol.number().into()));
+    for (field, value) in application.into_iter().flat_map(|application| application.values()) {
+        let value = match (value, field.slot) {
+            (Datum::Number(number), Slot::LargeNumber(_)) => Value::U64(number),
+            (Datum::Number(number), _) => Value::U32(number as u32),
+            (Datum::Text(text), _) => Value::Text(text.to_owned()),
+            (Datum::Address(value), _) => address(value),
+        };
+        all.0.push((field.slot.id(), field.slot.name(), Some(value)));
+    }
+}
+
 fn list_tunnel(record: &FlowRecord, all: &mut Columns) {
     let tunnel = (record.tunnel.kind != TunnelKind::None).then_some(&record.tunnel);
-    let address = |address| {
-        let mut bytes = [0; 17];
-        match address {
-            IpAddr::V4(address) => {
-                bytes[0] = 4;
-                bytes[1..5].copy_from_slice(&address.octets());
-            }
-            IpAddr::V6(address) => {
-                bytes[0] = 6;
-                bytes[1..].copy_from_slice(&address.octets());
-            }
-        }
-        Value::Address(bytes)
-    };
     all.byte(1_000_023, "TUNNEL", tunnel.map(|tunnel| tunnel.kind as u8));
     all.byte(1_000_024, "TUNNEL_DEPTH", tunnel.and_then(|tunnel| some(tunnel.depth)));
     all.number(1_000_025, "TUNNEL_ID_IN", tunnel.and_then(|tunnel| some(tunnel.forward_id)));
@@ -306,8 +336,9 @@ fn list_common(record: &FlowRecord, all: &mut Columns) {
     let half = |us: u32| rounded(us, 2_000).clamp(1, 20_000);
     all.number(6, "CLIENT_NW_LATENCY_MS", record.tcp.client_network_us.map(half));
     all.number(7, "SERVER_NW_LATENCY_MS", record.tcp.server_network_us.map(half));
-    let mean_us = record.latency.response_mean_us;
-    all.number(8, "APPL_LATENCY_MS", mean_us.map(|us| rounded(us, 1_000).max(1)));
+    let application_us = record.application.as_ref().and_then(|application| application.latency_us());
+    let answer_us = application_us.or(record.latency.response_mean_us);
+    all.number(8, "APPL_LATENCY_MS", answer_us.map(|us| rounded(us, 1_000).max(1)));
     let repeated = forward.repeated_retransmits.saturating_add(reverse.repeated_retransmits);
     all.number(2814, "REPEATED_RETRANSMITS", some(repeated));
     all.number(2815, "RECEIVE_WINDOW", forward.receive_window.or(reverse.receive_window));

@@ -375,7 +375,8 @@ mod tests {
             let used: HashSet<Slot> = fields.iter().map(|field| field.slot).collect();
             assert_eq!(used.len(), fields.len(), "{}", protocol.name());
             assert!(used.is_subset(&slots), "{}", protocol.name());
-            let found = |field: &Field| protocol.key_in(field.slot).map(|key| fields[usize::from(key.0)].name);
+            let found =
+                |field: &Field| protocol.key_in(field.slot).map(|key| fields[usize::from(key.0)].name);
             assert!(fields.iter().all(|field| found(field) == Some(field.name)), "{}", protocol.name());
         }
     }

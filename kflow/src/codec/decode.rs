@@ -2,6 +2,7 @@
 
 use super::MESSAGE_WORDS_MAX;
 use super::wire::{self, APPLICATION_NAMES, SAMPLE_RATE_SCALE};
+use crate::application::{AppProtocol, Application, Draft, Slot, TEXT_BYTES_MAX};
 use crate::chf_capnp::{c_h_f, custom, packed_c_h_f};
 use crate::columns::{self, Access, Column, Group};
 use crate::error::Error;
@@ -22,7 +23,8 @@ const NESTING_MAX: i32 = 5;
 /// Decodes one packed message.
 ///
 /// Every slice of bytes is a valid argument. A record's values that [`FlowRecord`] has no room for, such as a
-/// protocol number above 255, are an error; custom columns of other senders are skipped. A record without an
+/// protocol number above 255, are an error; custom columns of other senders are skipped, and so are slots that the
+/// application protocol has no use for or that hold values of another type. A record without an
 /// end time ended when it started if the message does not know of end times, and without an end reason it
 /// counts as idle.
 pub fn decode(bytes: &[u8]) -> Result<Vec<FlowRecord>, Error> {
@@ -39,13 +41,14 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<FlowRecord>, Error> {
         return Err(Error::malformed(format!("it claims {} records", structs.len())));
     }
     let mut known = KnownColumns::default();
+    let mut application = ReceivedApplication::new();
     let mut records = Vec::with_capacity(structs.len() as usize);
     for (index, chf) in structs.iter().enumerate() {
         if chf.get_app_protocol() == APPLICATION_NAMES {
             known.learn(chf).map_err(malformed)?;
             continue;
         }
-        let record = read_record(chf, &known)
+        let record = read_record(chf, &known, &mut application)
             .map_err(|Invalid(what)| Error::malformed(format!("record {index}: {what}")))?;
         records.push(record);
     }
@@ -67,7 +70,13 @@ fn malformed(error: impl Display) -> Error {
 
 /// The custom columns that a message has and that are known here, by the message's ids.
 #[derive(Default)]
-struct KnownColumns(Vec<(u32, &'static Column)>);
+struct KnownColumns(Vec<(u32, Known)>);
+
+#[derive(Clone, Copy)]
+enum Known {
+    Column(&'static Column),
+    Slot(Slot),
+}
 
 impl KnownColumns {
     /// Takes the ids from a record that names columns.
@@ -76,12 +85,10 @@ impl KnownColumns {
             let custom::value::StrVal(name) = custom.get_value().which()? else {
                 continue;
             };
-            let name = name?;
-            let known = columns::customs().find(|(_, custom)| custom.name.as_bytes() == name.as_bytes());
-            let Some((known, _)) = known else {
+            let Some(known) = Known::by_name(name?.as_bytes()) else {
                 continue;
             };
-            if self.0.len() < columns::CUSTOMS {
+            if self.0.len() < columns::CUSTOMS + Slot::COUNT {
                 self.0.push((custom.get_id(), known));
             }
         }
@@ -89,16 +96,28 @@ impl KnownColumns {
     }
 
     /// Finds a column and remembers its place: those of a record mostly come in the order of the names.
-    fn find(&self, id: u32, place: &mut usize) -> Option<&'static Column> {
+    fn find(&self, id: u32, place: &mut usize) -> Option<Known> {
         let (before, after) = self.0.split_at(*place);
-        let among = |columns: &[(u32, &'static Column)]| columns.iter().position(|(known, _)| *known == id);
+        let among = |columns: &[(u32, Known)]| columns.iter().position(|(known, _)| *known == id);
         let found = among(after).map(|index| before.len() + index).or_else(|| among(before))?;
         *place = found + 1;
         Some(self.0[found].1)
     }
 }
 
-fn read_record(chf: c_h_f::Reader<'_>, known: &KnownColumns) -> Result<FlowRecord, Invalid> {
+impl Known {
+    fn by_name(name: &[u8]) -> Option<Known> {
+        let column = columns::customs().find(|(_, custom)| custom.name.as_bytes() == name);
+        let slot = || Slot::all().find(|slot| slot.name().as_bytes() == name);
+        column.map(|(column, _)| Known::Column(column)).or_else(|| slot().map(Known::Slot))
+    }
+}
+
+fn read_record(
+    chf: c_h_f::Reader<'_>,
+    known: &KnownColumns,
+    application: &mut ReceivedApplication,
+) -> Result<FlowRecord, Invalid> {
     let start_ns = chf.get_timestamp_nano() as u64;
     let protocol = fit(chf.get_protocol(), "protocol")?;
     let (ports, icmp) = read_ports(chf, protocol)?;
@@ -132,9 +151,12 @@ fn read_record(chf: c_h_f::Reader<'_>, known: &KnownColumns) -> Result<FlowRecor
         },
         end_reason: EndReason::IdleTimeout,
         sample_rate: read_sample_rate(chf),
+        app_protocol: read_app_protocol(chf),
         ..FlowRecord::default()
     };
-    read_customs(chf, known, &mut record)?;
+    application.begin(record.app_protocol);
+    read_customs(chf, known, &mut record, application)?;
+    record.application = application.finish();
     Ok(record)
 }
 
@@ -167,29 +189,23 @@ fn read_sample_rate(chf: c_h_f::Reader<'_>) -> u32 {
     (rate / SAMPLE_RATE_SCALE).max(1)
 }
 
+/// What this project does not know is nothing that it understands.
+fn read_app_protocol(chf: c_h_f::Reader<'_>) -> Option<AppProtocol> {
+    AppProtocol::from_number(chf.get_app_protocol().try_into().ok()?)
+}
+
 fn read_customs(
     chf: c_h_f::Reader<'_>,
     known: &KnownColumns,
     record: &mut FlowRecord,
+    application: &mut ReceivedApplication,
 ) -> Result<(), Invalid> {
     let mut place = 0;
     for received in chf.get_custom()? {
-        let Some(column) = known.find(received.get_id(), &mut place) else {
-            continue;
-        };
-        match column.access {
-            Access::Number { set, .. } => {
-                let number = read_number(received)
-                    .ok_or_else(|| Invalid(format!("{} is not an unsigned number", column.name)))?;
-                set(record, number).ok_or_else(|| Invalid(format!("{} cannot be {number}", column.name)))?;
-            }
-            Access::Address { set, .. } => {
-                let address = read_custom_address(received)?
-                    .ok_or_else(|| Invalid(format!("{} is not an address", column.name)))?;
-                set(record, address);
-            }
-            // These follow from the record.
-            Access::CommunityId | Access::ConnectionId => {}
+        match known.find(received.get_id(), &mut place) {
+            None => {}
+            Some(Known::Slot(slot)) => application.take(slot, received)?,
+            Some(Known::Column(column)) => read_column(column, received, record, application)?,
         }
     }
     // Other senders may say what does not apply.
@@ -199,7 +215,93 @@ fn read_customs(
     if !Group::Tcp.applies(record) {
         record.tcp = TcpRecord::default();
     }
+    if !Group::Application.applies(record) {
+        record.transactions = 0;
+    }
     Ok(())
+}
+
+fn read_column(
+    column: &Column,
+    received: custom::Reader<'_>,
+    record: &mut FlowRecord,
+    application: &mut ReceivedApplication,
+) -> Result<(), Invalid> {
+    let number =
+        || read_number(received).ok_or_else(|| Invalid(format!("{} is not an unsigned number", column.name)));
+    let cannot_be = |number| Invalid(format!("{} cannot be {number}", column.name));
+    match column.access {
+        Access::Number { set, .. } => {
+            let number = number()?;
+            set(record, number).ok_or_else(|| cannot_be(number))?;
+        }
+        Access::Address { set, .. } => {
+            let address = read_custom_address(received)?
+                .ok_or_else(|| Invalid(format!("{} is not an address", column.name)))?;
+            set(record, address);
+        }
+        Access::ApplicationLatency => {
+            let number = number()?;
+            application.latency_us = Some(number.try_into().map_err(|_| cannot_be(number))?);
+        }
+        // These follow from the record.
+        Access::CommunityId | Access::ConnectionId | Access::Application => {}
+    }
+    Ok(())
+}
+
+/// The application of a record, slot by slot. Kept from record to record.
+struct ReceivedApplication {
+    protocol: Option<AppProtocol>,
+    latency_us: Option<u32>,
+    /// Has room for no more text than is written, so that what is read can be written again.
+    draft: Draft,
+}
+
+impl ReceivedApplication {
+    fn new() -> ReceivedApplication {
+        ReceivedApplication { protocol: None, latency_us: None, draft: Draft::new(TEXT_BYTES_MAX) }
+    }
+
+    fn begin(&mut self, protocol: Option<AppProtocol>) {
+        self.protocol = protocol;
+        self.latency_us = None;
+        if let Some(protocol) = protocol {
+            self.draft.begin(protocol);
+        }
+    }
+
+    /// Takes a value if the protocol has a use for it.
+    fn take(&mut self, slot: Slot, received: custom::Reader<'_>) -> capnp::Result<()> {
+        let Some(key) = self.protocol.and_then(|protocol| protocol.key_in(slot)) else {
+            return Ok(());
+        };
+        match slot {
+            Slot::Text(_) => {
+                if let Ok(custom::value::StrVal(text)) = received.get_value().which() {
+                    self.draft.text(key, text?.as_bytes());
+                }
+            }
+            Slot::Number(_) | Slot::LargeNumber(_) => {
+                if let Some(number) = read_number(received) {
+                    self.draft.number(key, number);
+                }
+            }
+            Slot::Address(_) => {
+                if let Some(address) = read_custom_address(received)? {
+                    self.draft.address(key, address);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if nothing was said.
+    fn finish(&self) -> Option<Box<Application>> {
+        let says_something = self.latency_us.is_some() || !self.draft.is_empty();
+        (self.protocol.is_some() && says_something)
+            .then(|| Box::new(self.draft.to_application(self.latency_us)))
+    }
 }
 
 fn read_number(received: custom::Reader<'_>) -> Option<u64> {

@@ -11,10 +11,10 @@
 //! from head to tail are known when they are written.
 
 use super::RECORDS_MAX;
-use super::customs::{self, CustomColumn, Layout, Present, text_words, word_of};
+use super::customs::{self, CustomColumn, Layout, NAMES_MAX, Present, text_words, word_of};
 use super::packing::{Constant, Packer, WORD_BYTES_MAX};
 use super::wire::{self, Member};
-use crate::columns::{self, CUSTOMS};
+use crate::columns;
 use crate::error::Error;
 use crate::protocol::is_icmp;
 use crate::record::FlowRecord;
@@ -53,7 +53,7 @@ struct Constants {
 const TAIL_WORDS_MAX: usize = 2 * 2 + customs::WORDS_MAX;
 
 /// The most words that the names of the custom columns can take, at no more than 31 bytes each.
-const NAMES_WORDS_MAX: usize = 1 + CUSTOMS * (wire::CUSTOM_WORDS + 4);
+const NAMES_WORDS_MAX: usize = 1 + NAMES_MAX * (wire::CUSTOM_WORDS + 4);
 
 /// The words before the first CHF: root pointer, `PackedCHF`'s pointer, tag of the list.
 const PREFIX_WORDS: usize = 3;
@@ -89,7 +89,7 @@ impl Encoder {
         // A local value, so that its counters can live in registers.
         let mut draft = std::mem::take(&mut self.draft);
         draft.write_prefix(records.len() + 1);
-        draft.write_names(&self.layout.columns);
+        draft.write_names(self.layout.named(records));
         let mut customs = Present::new(&self.layout);
         for record in records {
             customs.take(record, &self.layout);
@@ -126,20 +126,19 @@ impl Draft {
     }
 
     /// The first record names the custom columns and is no flow.
-    fn write_names(&mut self, columns: &[CustomColumn; CUSTOMS]) {
+    fn write_names(&mut self, columns: &[CustomColumn]) {
         self.head.zeros(28);
         self.head.word(u64::from(wire::APPLICATION_NAMES ^ wire::APPLICATION_DEFAULT));
         self.head.zeros(9);
-        self.head.word(
-            self.tail_pointer(|offset| wire::composite_list_pointer(offset, CUSTOMS * wire::CUSTOM_WORDS)),
-        );
+        let list_words = columns.len() * wire::CUSTOM_WORDS;
+        self.head.word(self.tail_pointer(|offset| wire::composite_list_pointer(offset, list_words)));
         self.head.zeros(4);
 
         self.tail.reserve(NAMES_WORDS_MAX);
-        self.tail.word(customs::tag(CUSTOMS));
+        self.tail.word(customs::tag(columns.len()));
         let mut texts_before = 0;
         for (index, custom) in columns.iter().enumerate() {
-            let customs_after = CUSTOMS - 1 - index;
+            let customs_after = columns.len() - 1 - index;
             let offset = customs_after * wire::CUSTOM_WORDS + texts_before;
             self.tail.word(u64::from(custom.id));
             self.tail.word(Member::Text as u64);
@@ -192,7 +191,13 @@ impl Draft {
         }
         head.word(source_mac);
         head.word(destination_mac);
-        head.constant(&constants.no_application);
+        match record.app_protocol {
+            None => head.constant(&constants.no_application),
+            Some(protocol) => {
+                head.word(u64::from(u32::from(protocol.number()) ^ wire::APPLICATION_DEFAULT));
+                head.zeros(7);
+            }
+        }
         // What one record can point to; the tail grows with what records do point to.
         self.tail.reserve(TAIL_WORDS_MAX);
         self.write_address(destination_v6);

@@ -8,7 +8,11 @@
 //!
 //! Decoding what was encoded gives the same records, provided that they keep to the record's own rules: ports
 //! are zero for ICMP and ICMPv6, the ICMP kind is zero for everything else; the tunnel is the default if its
-//! kind is none, and TCP's part is the default for other protocols.
+//! kind is none, and TCP's part is the default for other protocols; an application is of the record's
+//! `app_protocol` and says something, in texts of at most [`TEXT_BYTES_MAX`] bytes together, beyond which they are
+//! cut; without an `app_protocol` there are no transactions.
+//!
+//! [`TEXT_BYTES_MAX`]: crate::application::TEXT_BYTES_MAX
 
 mod customs;
 mod decode;
@@ -20,7 +24,7 @@ pub use decode::decode;
 pub use encode::Encoder;
 
 /// The most records that one message is written with: so many fit its limits though all had all columns.
-pub const RECORDS_MAX: usize = 1 << 13;
+pub const RECORDS_MAX: usize = 1 << 12;
 
 /// No packed message is larger.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;

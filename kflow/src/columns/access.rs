@@ -1,6 +1,7 @@
 //! How a column's value is read from a record and put there.
 
 use super::Column;
+use crate::application::{AppProtocol, Application};
 use crate::community_id::CommunityId;
 use crate::record::{EndReason, FlowRecord, MacAddress, TcpState, TunnelKind};
 use std::net::IpAddr;
@@ -11,7 +12,7 @@ pub enum Access {
     Number {
         kind: Kind,
         /// What is printed; `None` if it is unknown.
-        value: fn(&FlowRecord) -> Option<Value>,
+        value: fn(&FlowRecord) -> Option<Value<'static>>,
         /// What a custom column carries; `None` if the record shall not have it.
         wire: fn(&FlowRecord) -> Option<u64>,
         /// Puts a received number into a record; `None` when no record can have it.
@@ -24,6 +25,9 @@ pub enum Access {
     /// Computed from the record; once, if a message carries both.
     CommunityId,
     ConnectionId,
+    /// Parts of the record's application, which is put together once all of them are there.
+    ApplicationLatency,
+    Application,
 }
 
 /// The type of a column's values.
@@ -41,16 +45,19 @@ pub enum Kind {
     EndReason,
     TcpState,
     TunnelKind,
+    AppProtocol,
 }
 
 /// A value of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum Value<'a> {
     Number(u64),
     Address(IpAddr),
     Mac(MacAddress),
     Name(&'static str),
     CommunityId(CommunityId),
+    /// Fields that have names of their own.
+    Fields(&'a Application),
 }
 
 impl Kind {
@@ -67,6 +74,7 @@ impl Kind {
             Kind::EndReason => "end reason",
             Kind::TcpState => "TCP state",
             Kind::TunnelKind => "tunnel kind",
+            Kind::AppProtocol => "application protocol",
         }
     }
 }
@@ -81,7 +89,7 @@ pub(super) trait Number: Copy {
     fn from_number(number: u64) -> Option<Self>;
 
     /// What is printed.
-    fn value(self) -> Option<Value> {
+    fn value(self) -> Option<Value<'static>> {
         Some(Value::Number(self.to_number()))
     }
 
@@ -125,14 +133,14 @@ macro_rules! named {
                 $named::from_number(number.try_into().ok()?)
             }
 
-            fn value(self) -> Option<Value> {
+            fn value(self) -> Option<Value<'static>> {
                 Some(Value::Name(self.name()))
             }
         })+
     };
 }
 
-named!(EndReason, TcpState, TunnelKind);
+named!(EndReason, TcpState, TunnelKind, AppProtocol);
 
 impl Number for bool {
     const KIND: Kind = Kind::Flag;
@@ -157,7 +165,7 @@ impl Number for MacAddress {
         Some(MacAddress::from_integer(number))
     }
 
-    fn value(self) -> Option<Value> {
+    fn value(self) -> Option<Value<'static>> {
         Some(Value::Mac(self))
     }
 }
@@ -173,7 +181,7 @@ impl<N: Number> Number for Option<N> {
         N::from_number(number).map(Some)
     }
 
-    fn value(self) -> Option<Value> {
+    fn value(self) -> Option<Value<'static>> {
         self.and_then(N::value)
     }
 

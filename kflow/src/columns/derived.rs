@@ -41,11 +41,14 @@ part!(
         Column {
             name: "application_latency_ms",
             group: Group::Always,
-            access: derived(|record| record.latency.response_mean_us.map(|us| milliseconds(us).max(1))),
+            access: derived(|record| {
+                let latency_us = application_latency_us(record).or(record.latency.response_mean_us);
+                latency_us.map(|us| milliseconds(us).max(1))
+            }),
             wire: only_sent(8, "APPL_LATENCY_MS"),
             unit: "ms",
-            meaning: "`response_latency_mean_us`, at least 1.",
-            unknown: "when that is",
+            meaning: "`application_latency_us`, or else `response_latency_mean_us`; at least 1.",
+            unknown: "when both are",
         },
         Column {
             name: "repeated_retransmits",
@@ -104,6 +107,11 @@ part!(
 /// Retransmitted packets of both directions, for the schema's field.
 pub(crate) fn retransmitted_packets(record: &FlowRecord) -> u32 {
     record.tcp.forward.retransmitted_packets.saturating_add(record.tcp.reverse.retransmitted_packets)
+}
+
+/// Of the record's application.
+pub(crate) fn application_latency_us(record: &FlowRecord) -> Option<u32> {
+    record.application.as_deref()?.latency_us()
 }
 
 const LATENCY_MS_MAX: u64 = 20_000;

@@ -1,6 +1,7 @@
 //! The table as Markdown, which `COLUMNS.md` is a copy of.
 
 use super::{Column, Kind, OWN_IDS, Wire, all, printed};
+use crate::application::{AppProtocol, FieldKind, TEXT_BYTES_MAX};
 use crate::record::{EndReason, TcpState, TunnelKind};
 use std::fmt::Write;
 
@@ -12,6 +13,7 @@ pub fn document() -> String {
         let wire = match &column.wire {
             Wire::Field(field) => (*field).to_owned(),
             Wire::Custom(custom) | Wire::Derived(custom) => format!("{} {}", custom.id, custom.name),
+            Wire::Slots => "slots, see below".to_owned(),
             Wire::Implied(from) => format!("follows from {from}"),
         };
         let (kind, group) = (column.kind().name(), column.group.name());
@@ -45,8 +47,37 @@ pub fn document() -> String {
         let names: Vec<String> = names.iter().map(|(number, name)| format!("{number} `{name}`")).collect();
         writeln!(text, "- {}: {}.", kind.name(), names.join(", ")).expect("a string takes every write");
     }
+    text.push_str(&APPLICATIONS_HEAD.replace("TEXT_BYTES_MAX", &TEXT_BYTES_MAX.to_string()));
+    write_applications(&mut text);
     text.push_str(TAIL);
     text
+}
+
+fn write_applications(text: &mut String) {
+    for protocol in AppProtocol::ALL {
+        let (number, name, specification) = (protocol.number(), protocol.name(), protocol.specification());
+        writeln!(text, "| {number} | `{name}` | {specification} |").expect("a string takes every write");
+    }
+    for (place, protocol) in AppProtocol::ALL.into_iter().enumerate() {
+        let has_same_fields = |other: &AppProtocol| other.fields() == protocol.fields();
+        if AppProtocol::ALL[..place].iter().any(has_same_fields) {
+            continue;
+        }
+        let alike = AppProtocol::ALL.into_iter().filter(has_same_fields);
+        let names: Vec<String> = alike.map(|protocol| format!("`{}`", protocol.name())).collect();
+        writeln!(text, "\nFields of {}:\n", names.join(", ")).expect("a string takes every write");
+        text.push_str(FIELDS_HEAD);
+        for field in protocol.fields() {
+            let kind = match field.kind {
+                FieldKind::Number => "number",
+                FieldKind::Text => "text",
+                FieldKind::Address => "address",
+            };
+            let (id, slot) = (field.slot.id(), field.slot.name());
+            writeln!(text, "| `{}` | {kind} | {id} {slot} | {} |", field.name, field.meaning)
+                .expect("a string takes every write");
+        }
+    }
 }
 
 fn meaning(column: &Column) -> String {
@@ -65,11 +96,15 @@ The columns of a flow record: their names in JSON and CSV and their places in th
 - A value that is **unknown** is absent from JSON and from the message, and an empty cell in CSV. Zero is a value:
   it means that there was none of it.
 - Columns that do not **apply** to a record are absent in the same way: those for TCP from records of other
-  protocols, those for tunnels from flows that were in none.
+  protocols, those for tunnels from flows that were in none, those for applications from flows in which none was
+  recognised.
 - CSV has all columns in this order; new ones come at the end.
 - A number with an id is a **custom column** of the message. Ids above OWN_IDS are this project's own, lower ones
   those that common receivers use. Every message says the names of its ids in its first record, so a receiver maps
   by name. Numbers that are always known are left out of a record in which they are zero.
+- What an application said is in **fields** with names of their own. In JSON they are members of the record's object,
+  behind all columns. CSV has them in the one column `application`: a JSON object in a quoted cell (RFC 4180), so that
+  lines keep their columns and DuckDB, PostgreSQL or pandas take the cell apart, as in `application->>'dns_query'`.
 - `forward_` columns are about what the source sent, `reverse_` columns about what the destination sent; counters
   and latencies are those of the record's span unless the meaning says otherwise.
 - What exactly the sensor counts as a retransmission, a round trip or an answer is in
@@ -97,6 +132,33 @@ const NAMES_HEAD: &str = "
 
 JSON and CSV have the names, the message has the numbers.
 
+";
+
+const APPLICATIONS_HEAD: &str = "
+## What applications said
+
+A record has one transaction (a request and its answer), or what is known of a session. More transactions of a flow are
+in records of their own, of end reason `transaction`, which count no packets.
+
+In the message `appProtocol` has the number of the protocol, and fields are in **slots**: custom columns that common
+receivers know by these ids and names, and whose meaning depends on the protocol. A message names them (and the custom
+columns of applications) only if the application of one of its records is known. Protocols that common receivers know
+keep their numbers and slots there; numbers above 1000 are this project's own.
+
+- Texts are UTF-8. What was something else is replaced by U+FFFD, and so is NUL.
+- All texts of a record together have at most TEXT_BYTES_MAX bytes in the message; what is beyond is cut, at a character.
+  That is as much as the sensor keeps of a transaction, and readers of kflow files get all of it. Receivers that are used
+  to other senders may cut each text at 384 bytes.
+- Slots are named by their common names only. The older names for single protocols, such as `KFLOW_DNS_QUERY` or
+  `KFLOW_HTTP_URL`, are for receivers whose device has no column `APP_PROTOCOL`, and are not sent.
+
+| number | name | defined by |
+|---|---|---|
+";
+
+const FIELDS_HEAD: &str = "\
+| name | type | in the flow message | meaning |
+|---|---|---|---|
 ";
 
 const TAIL: &str = "

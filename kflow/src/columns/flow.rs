@@ -119,7 +119,7 @@ part!(
             access: field!(end_reason),
             wire: own(10, "FLOW_END_REASON"),
             unit: "",
-            meaning: "Why the record was exported; numbers on the wire are those of IPFIX.",
+            meaning: "Why the record was exported; numbers in the message are those of IPFIX, from 128 on this project's own.",
             unknown: "",
         },
         Column {

@@ -6,6 +6,7 @@
 //! the end of the parts, so that CSV only grows at its end; ids of custom columns are never used twice.
 
 mod access;
+mod application;
 mod derived;
 mod direction;
 mod document;
@@ -16,7 +17,7 @@ mod tunnel;
 
 pub(crate) use access::Visitor;
 pub use access::{Access, Kind, Value};
-pub(crate) use derived::retransmitted_packets;
+pub(crate) use derived::{application_latency_us, retransmitted_packets};
 pub use document::document;
 
 use crate::community_id::CommunityId;
@@ -46,6 +47,8 @@ pub enum Group {
     /// Flows inside of a tunnel.
     Tunnel,
     Tcp,
+    /// Flows whose application is known.
+    Application,
 }
 
 /// Where a column is in the flow message.
@@ -58,6 +61,8 @@ pub enum Wire {
     /// A custom column that says anew what others say, for receivers which know only it. Neither printed nor
     /// read back.
     Derived(Custom),
+    /// Several custom columns, whose meaning depends on the application protocol ([`crate::application::Slot`]).
+    Slots,
     /// Nowhere: it follows from this.
     Implied(&'static str),
 }
@@ -72,7 +77,7 @@ pub struct Custom {
 /// Ids up to here belong to receivers that hand out their own; the custom columns of this crate come after.
 pub const OWN_IDS: u32 = 1_000_000;
 
-const PARTS: [&[Column]; 13] = [
+const PARTS: [&[Column]; 14] = [
     flow::ENDPOINTS,
     direction::FORWARD,
     direction::REVERSE,
@@ -86,9 +91,10 @@ const PARTS: [&[Column]; 13] = [
     tcp::FORWARD,
     tcp::REVERSE,
     derived::COLUMNS,
+    application::COLUMNS,
 ];
 
-/// How many custom columns there are.
+/// How many custom columns there are, slots apart.
 pub const CUSTOMS: usize = {
     let mut count = 0;
     let mut part = 0;
@@ -98,6 +104,9 @@ pub const CUSTOMS: usize = {
     }
     count
 };
+
+/// The last of the custom columns, so many, are of applications.
+pub(crate) const APPLICATION_CUSTOMS: usize = customs_among(application::COLUMNS);
 
 /// How many of these are custom columns.
 pub(crate) const fn customs_among(columns: &[Column]) -> usize {
@@ -121,7 +130,7 @@ pub fn printed() -> impl Iterator<Item = &'static Column> {
     all().filter(|column| !matches!(column.wire, Wire::Derived(_)))
 }
 
-/// The custom columns.
+/// The custom columns, slots apart.
 pub fn customs() -> impl Iterator<Item = (&'static Column, &'static Custom)> {
     all().filter_map(|column| Some((column, column.custom()?)))
 }
@@ -152,11 +161,16 @@ pub(crate) fn visit_applicable(record: &FlowRecord, visitor: &mut impl Visitor) 
         visitor.skip(tcp::REVERSE);
     }
     derived::each(visitor);
+    if Group::Application.applies(record) {
+        application::each(visitor);
+    } else {
+        visitor.skip(application::COLUMNS);
+    }
 }
 
 impl Column {
     /// What is printed; `None` if it is unknown or does not apply to the record.
-    pub fn value(&self, record: &FlowRecord) -> Option<Value> {
+    pub fn value<'a>(&self, record: &'a FlowRecord) -> Option<Value<'a>> {
         if !self.group.applies(record) {
             return None;
         }
@@ -165,6 +179,8 @@ impl Column {
             Access::Address { get, .. } => Some(Value::Address(get(record))),
             Access::CommunityId => Some(Value::CommunityId(CommunityId::of(record))),
             Access::ConnectionId => Some(Value::Number(CommunityId::of(record).connection_id().into())),
+            Access::ApplicationLatency => Some(Value::Number(application_latency_us(record)?.into())),
+            Access::Application => Some(Value::Fields(record.application.as_deref()?)),
         }
     }
 
@@ -172,15 +188,15 @@ impl Column {
         match self.access {
             Access::Number { kind, .. } => kind,
             Access::Address { .. } => Kind::Address,
-            Access::CommunityId => Kind::Text,
-            Access::ConnectionId => Kind::U32,
+            Access::CommunityId | Access::Application => Kind::Text,
+            Access::ConnectionId | Access::ApplicationLatency => Kind::U32,
         }
     }
 
     pub(crate) const fn custom(&self) -> Option<&Custom> {
         match &self.wire {
             Wire::Custom(custom) | Wire::Derived(custom) => Some(custom),
-            Wire::Field(_) | Wire::Implied(_) => None,
+            Wire::Field(_) | Wire::Slots | Wire::Implied(_) => None,
         }
     }
 }
@@ -192,6 +208,7 @@ impl Group {
             Group::Always => true,
             Group::Tunnel => record.tunnel.kind != TunnelKind::None,
             Group::Tcp => record.protocol == protocol::TCP,
+            Group::Application => record.app_protocol.is_some(),
         }
     }
 
@@ -200,6 +217,7 @@ impl Group {
             Group::Always => "always",
             Group::Tunnel => "in tunnels",
             Group::Tcp => "TCP",
+            Group::Application => "application known",
         }
     }
 }
@@ -217,16 +235,34 @@ const fn common(id: u32, name: &'static str) -> Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::application::{AppProtocol, Slot};
     use std::collections::HashSet;
 
     #[test]
     fn names_and_ids_are_unique() {
         let names: HashSet<&str> = all().map(|column| column.name).collect();
         assert_eq!(names.len(), all().count());
-        let ids: HashSet<u32> = customs().map(|(_, custom)| custom.id).collect();
-        assert_eq!(ids.len(), CUSTOMS);
-        let custom_names: HashSet<&str> = customs().map(|(_, custom)| custom.name).collect();
-        assert_eq!(custom_names.len(), CUSTOMS);
+        let ids: HashSet<u32> =
+            customs().map(|(_, custom)| custom.id).chain(Slot::all().map(Slot::id)).collect();
+        assert_eq!(ids.len(), CUSTOMS + Slot::COUNT);
+        let names = customs().map(|(_, custom)| custom.name).chain(Slot::all().map(Slot::name));
+        assert_eq!(names.collect::<HashSet<&str>>().len(), CUSTOMS + Slot::COUNT);
+    }
+
+    #[test]
+    fn no_field_of_a_protocol_has_the_name_of_a_column() {
+        let names: HashSet<&str> = all().map(|column| column.name).collect();
+        let fields = AppProtocol::ALL.into_iter().flat_map(AppProtocol::fields);
+        assert_eq!(fields.filter(|field| names.contains(field.name)).count(), 0);
+    }
+
+    #[test]
+    fn custom_columns_of_applications_come_last() {
+        let of_applications: Vec<bool> =
+            customs().map(|(column, _)| column.group == Group::Application).collect();
+        let others = CUSTOMS - APPLICATION_CUSTOMS;
+        assert!(of_applications[..others].iter().all(|of_application| !of_application));
+        assert!(of_applications[others..].iter().all(|of_application| *of_application));
     }
 
     /// Names of the columns that it is shown.
@@ -244,9 +280,10 @@ mod tests {
 
     #[test]
     fn a_visitor_is_shown_all_columns_in_their_order() {
-        let mut in_tunnel = FlowRecord { protocol: protocol::TCP, ..FlowRecord::default() };
-        in_tunnel.tunnel.kind = TunnelKind::Gre;
-        for record in [FlowRecord::default(), in_tunnel] {
+        let mut record = FlowRecord { protocol: protocol::TCP, ..FlowRecord::default() };
+        record.tunnel.kind = TunnelKind::Gre;
+        record.app_protocol = Some(AppProtocol::Dns);
+        for record in [FlowRecord::default(), record] {
             let mut names = Names(Vec::new());
             visit_applicable(&record, &mut names);
             assert!(names.0.into_iter().eq(all().map(|column| column.name)));
