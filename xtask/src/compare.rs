@@ -15,11 +15,12 @@ use crate::shell;
 
 /// Compares the sensor with tshark and nDPI over a folder of capture files
 ///
-/// Each conversation's packets, bytes and TCP metrics are compared in both directions. What tshark says is taken
-/// from `expected.jsonl` in the folder, or from tshark itself for captures that are not in it; what nDPI says from
-/// `ndpi_flows.tsv`, if it is there. Prints a line a field and the differences with their reasons. Fails if a
-/// capture could not be judged, or if differences remain that nothing explains and a field's share of equal
-/// conversations, of all of them or of those in which the field is not zero, is below its goal.
+/// Each conversation's packets, bytes and TCP metrics are compared in both directions, and what its messages of DNS,
+/// TLS, QUIC, HTTP and DHCP say. What tshark says is taken from `expected.jsonl` in the folder, or from tshark itself
+/// for captures that are not in it; what nDPI says from `ndpi_flows.tsv`, if it is there. Prints a line a field and the
+/// differences with their reasons. Fails if a capture could not be judged, or if differences remain that nothing
+/// explains and a field's share of equal conversations, of all of them or of those in which the field is not zero, is
+/// below its goal; what messages say has to be equal or explained.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Options {
@@ -60,7 +61,10 @@ The JSON object:
   captures, met       how many captures, whether all goals are met
   fields[]            field, reported (by the sensor), compared, equal, different, explained, equal_percent,
                       nonzero, nonzero_equal, nonzero_equal_percent, goal_percent, met (null: no goal)
-  differences[]       capture, conversation (null: the capture itself), field, ours, theirs, reason (null: none)
+  messages[]          field, reported (by tshark or nDPI), equal, different, explained, equal_percent, ours_alone,
+                      goal_percent, met
+  differences[]       capture, conversation (null: the capture itself), field, ours, theirs, missing (values of theirs
+                      that ours lacks; 0: ours only says more), reason (null: none)
   not_judged[]        capture, reason
   unused_explanations[]  entries of the list that explained nothing: capture, conversation, reason
 

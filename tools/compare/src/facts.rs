@@ -5,10 +5,12 @@
 //!     "6 192.0.2.1 40000 192.0.2.2 80": {"packets_ab": 6, "packets_ba": 4, "initial_rtt": 0.000041}}}
 //! ```
 //!
-//! `a` is the side that was seen first, and the first of the name.
+//! `a` is the side that was seen first, and the first of the name. What messages say is in lists beside, see
+//! [`crate::message::theirs`].
 
 use crate::conversation::{Conversation, Conversations, Key, insert};
 use crate::field::Field;
+use crate::message::{Messages, theirs};
 use anyhow::Context;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -25,6 +27,7 @@ pub struct Facts {
     /// Frames without an IP header that the other program could name both addresses of.
     pub not_ip: u64,
     pub conversations: Conversations,
+    pub messages: Messages,
     /// Pairs of addresses, the lower first, for which the other program names ports or protocol differently: it
     /// gives the ports of a datagram to the fragment that completes it instead of to all, and the protocol of IPv6
     /// as the first extension header.
@@ -41,6 +44,7 @@ impl Facts {
             packets: number("packets")?,
             not_ip: number("not_ip")?,
             conversations: Conversations::new(),
+            messages: theirs::read(line),
             loose_pairs: BTreeSet::new(),
             error: line["error"].as_str().map(str::to_owned),
         };

@@ -1,4 +1,4 @@
-//! How one capture came out: counts by field, and the pairs of values that differ.
+//! How one capture came out: counts by field, and the values that differ.
 
 use crate::conversation::Key;
 use crate::explained::Explanations;
@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub struct Judged {
     /// By name of the field.
     pub counts: BTreeMap<&'static str, Counts>,
+    /// What messages say, by name of the field.
+    pub messages: BTreeMap<&'static str, MessageCounts>,
     pub differences: Vec<Difference>,
 }
 
@@ -18,6 +20,29 @@ pub struct Counts {
     /// Of those compared, where one of the programs says more than nothing.
     pub nonzero: u64,
     pub nonzero_equal: u64,
+}
+
+/// How often messages say a thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCounts {
+    /// By theirs.
+    pub reported: u64,
+    /// Of those, by ours as well.
+    pub equal: u64,
+    /// By ours alone.
+    pub alone: u64,
+}
+
+/// What the messages of one conversation say of a field.
+#[derive(Debug)]
+pub struct Said {
+    pub field: &'static str,
+    pub conversation: Key,
+    pub counts: MessageCounts,
+    /// What only ours says.
+    pub ours: String,
+    /// What only theirs says.
+    pub theirs: String,
 }
 
 /// Two values that are to be the same.
@@ -45,6 +70,8 @@ pub struct Difference {
     pub field: &'static str,
     pub ours: String,
     pub theirs: String,
+    /// How many values of theirs are not in ours; zero if ours only says more than theirs.
+    pub missing: u64,
     pub reason: Option<Reason>,
 }
 
@@ -78,6 +105,30 @@ impl Judged {
         if pair.is_equal {
             return;
         }
+        self.differ(context, pair, 1);
+    }
+
+    /// Counts what messages say, and keeps it if it differs.
+    pub fn add_said(&mut self, context: Context<'_>, said: Said) {
+        self.messages.entry(said.field).or_default().add(said.counts);
+        let MessageCounts { reported, equal, alone } = said.counts;
+        if reported == equal && alone == 0 {
+            return;
+        }
+        let pair = Pair {
+            field: said.field,
+            conversation: Some(said.conversation),
+            is_equal: false,
+            is_nothing: false,
+            missing_packets: 0,
+            ours: said.ours,
+            theirs: said.theirs,
+            rule: None,
+        };
+        self.differ(context, pair, reported - equal);
+    }
+
+    fn differ(&mut self, context: Context<'_>, pair: Pair, missing: u64) {
         let entry = context.explanations.find(&context, &pair).map(Reason::Entry);
         self.differences.push(Difference {
             capture: context.capture.to_owned(),
@@ -85,6 +136,7 @@ impl Judged {
             field: pair.field,
             ours: pair.ours,
             theirs: pair.theirs,
+            missing,
             reason: pair.rule.map(Reason::Rule).or(entry),
         });
     }
@@ -96,5 +148,13 @@ impl Counts {
         self.equal += other.equal;
         self.nonzero += other.nonzero;
         self.nonzero_equal += other.nonzero_equal;
+    }
+}
+
+impl MessageCounts {
+    pub fn add(&mut self, other: MessageCounts) {
+        self.reported += other.reported;
+        self.equal += other.equal;
+        self.alone += other.alone;
     }
 }

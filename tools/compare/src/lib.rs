@@ -12,6 +12,7 @@
 //! 2. For each capture, on all CPUs: [`tshark`] makes the facts if none are on record, [`sensor`] runs the sensor.
 //! 3. Both are sums by conversation ([`conversation`]) with one value for each entry of the table of fields
 //!    ([`field`]). To compare another thing is to add an entry there, or a kind of value.
+//!    What messages of applications say is kept beside, as lists of values ([`message`]).
 //! 4. [`matching`] merges what the two define differently, by rules that hold for any capture, and compares.
 //! 5. [`explained`] looks the differences up in the list of those that were read packet by packet.
 //! 6. [`report`] adds up, holds the shares against the goals, prints.
@@ -26,7 +27,9 @@ pub mod facts;
 pub mod field;
 mod folder;
 pub mod judged;
+pub mod line;
 pub mod matching;
+pub mod message;
 pub mod ndpi;
 pub mod report;
 mod run;

@@ -15,6 +15,7 @@ use crate::conversation::{Conversation, Conversations, Key, insert};
 use crate::facts::Facts;
 use crate::field::{Field, Value};
 use crate::judged::{Context, Judged, Pair};
+use crate::message;
 use crate::sensor::Observed;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -43,6 +44,7 @@ pub fn compare(context: Context<'_>, fields: &[Field], ours: &Observed, theirs: 
             judged.add(context, pair(*key, field, index, ours, theirs));
         }
     }
+    message::matching::compare(context, ours, theirs, &mut judged);
     judged
 }
 
@@ -97,10 +99,14 @@ fn read_to_end(ours: &Observed, theirs: &Facts) -> Pair {
 fn loosened(conversations: &Conversations, pairs: &BTreeSet<(IpAddr, IpAddr)>) -> Conversations {
     let mut loose = Conversations::new();
     for (key, conversation) in conversations {
-        let is_loose = pairs.contains(&key.addresses());
-        insert(&mut loose, if is_loose { key.of_addresses() } else { *key }, conversation.clone());
+        insert(&mut loose, loose_key(key, pairs), conversation.clone());
     }
     loose
+}
+
+/// The key under which a conversation is compared.
+pub fn loose_key(key: &Key, pairs: &BTreeSet<(IpAddr, IpAddr)>) -> Key {
+    if pairs.contains(&key.addresses()) { key.of_addresses() } else { *key }
 }
 
 /// How much less ours is; zero if any direction is more.
@@ -128,6 +134,7 @@ mod tests {
     use super::*;
     use crate::explained::Explanations;
     use crate::field::OUTER;
+    use crate::message::Messages;
     use proptest::prelude::*;
     use serde_json::{Value as Json, json};
     use std::collections::BTreeMap;
@@ -136,6 +143,8 @@ mod tests {
     fn observed(conversations: &Json, not_flow: u64) -> Observed {
         Observed {
             conversations: facts(conversations, 0).conversations,
+            messages: Messages::default(),
+            has_messages: false,
             reported: vec![true; OUTER.len()],
             not_flow: BTreeMap::from([("not_ip.arp".to_owned(), not_flow)]),
             complaint: None,

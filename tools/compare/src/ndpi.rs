@@ -11,7 +11,7 @@ use crate::field::{OUTER, Value};
 use crate::judged::{Context, Judged, Pair};
 use crate::matching::shortage;
 use crate::sensor::Observed;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use std::collections::BTreeMap;
 
 pub const FLOWS: &str = "ndpi_flows.tsv";
@@ -35,33 +35,50 @@ const PROTOCOLS: [(&str, u8); 12] = [
     ("VRRP", 112),
 ];
 
+const ENDS: [&str; 5] = ["l4", "addr_a", "port_a", "addr_b", "port_b"];
+const COUNTS: [&str; 4] = ["pkts_ab", "pkts_ba", "bytes_ab", "bytes_ba"];
+
 /// By capture, relative to the folder; values in the order of [`FIELDS`].
 pub type Flows = BTreeMap<String, Conversations>;
 
-pub fn parse(text: &str) -> anyhow::Result<Flows> {
-    let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
-    let column = |name: &str| {
-        names.iter().position(|column| *column == name).with_context(|| format!("no column `{name}`"))
-    };
-    let capture = column("pcap")?;
-    let ends = ["l4", "addr_a", "port_a", "addr_b", "port_b"].map(column);
-    let counts = ["pkts_ab", "pkts_ba", "bytes_ab", "bytes_ba"].map(column);
-    let ends = ends.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-    let counts = counts.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+/// The words of the list.
+#[derive(Debug)]
+pub struct List<'a> {
+    columns: Vec<&'a str>,
+    pub rows: Vec<Vec<&'a str>>,
+}
+
+impl<'a> List<'a> {
+    pub fn parse(text: &'a str) -> List<'a> {
+        let mut lines = text.lines().map(|line| line.split('\t').collect());
+        List { columns: lines.next().unwrap_or_default(), rows: lines.collect() }
+    }
+
+    /// Empty if there is no such column.
+    pub fn word(&self, row: &[&'a str], column: &str) -> &'a str {
+        let place = self.columns.iter().position(|name| *name == column);
+        place.and_then(|place| row.get(place)).copied().unwrap_or_default()
+    }
+
+    /// The flow's 5-tuple. nDPI's shortening of IPv6 addresses is wrong at times: `::` twice names no address.
+    pub fn key(&self, row: &[&'a str]) -> Option<(Key, Order)> {
+        key(&ENDS.map(|column| self.word(row, column)).join(" "))
+    }
+}
+
+pub fn parse(list: &List<'_>) -> anyhow::Result<Flows> {
+    for column in ENDS.iter().chain(&COUNTS).chain(&["pcap"]) {
+        ensure!(list.columns.contains(column), "no column `{column}`");
+    }
     let mut flows = Flows::new();
-    for (index, line) in lines.enumerate() {
-        let words: Vec<&str> = line.split('\t').collect();
+    for (index, row) in list.rows.iter().enumerate() {
+        let Some((key, order)) = list.key(row) else { continue };
         let place = || format!("line {}", index + 2);
-        let word = |column: &usize| words.get(*column).copied().unwrap_or_default();
-        let name = ends.iter().map(word).collect::<Vec<_>>().join(" ");
-        // Its shortening of IPv6 addresses is wrong at times: `::` twice names no address.
-        let Some((key, order)) = key(&name) else { continue };
-        let numbers = counts.iter().map(|column| word(column).parse().with_context(place));
-        let numbers = numbers.collect::<anyhow::Result<Vec<u64>>>()?;
+        let numbers = COUNTS.map(|column| list.word(row, column).parse().with_context(place));
+        let numbers = numbers.into_iter().collect::<anyhow::Result<Vec<u64>>>()?;
         let value = |ab: usize| Value::Counts(order.apply([numbers[ab], numbers[ab + 1]]));
         let flow = Conversation { has_tcp: key.protocol == TCP, values: vec![value(0), value(2)] };
-        insert(flows.entry(word(&capture).to_owned()).or_default(), key, flow);
+        insert(flows.entry(list.word(row, "pcap").to_owned()).or_default(), key, flow);
     }
     Ok(flows)
 }
@@ -123,7 +140,7 @@ mod tests {
 
     #[test]
     fn flows_of_one_5_tuple_add_up() {
-        let flows = parse(LIST).unwrap();
+        let flows = parse(&List::parse(LIST)).unwrap();
         let (key, flow) = flows["a.pcap"].first_key_value().unwrap();
         assert_eq!(key.to_string(), "6 192.0.2.1 40000 192.0.2.9 80");
         assert_eq!(flow.values, [Value::Counts([6, 3]), Value::Counts([560, 300])]);
@@ -132,9 +149,9 @@ mod tests {
 
     #[test]
     fn list_that_lacks_a_column_or_a_number_says_which() {
-        let error = parse(&LIST.replace("pkts_ba", "packets")).unwrap_err();
+        let error = parse(&List::parse(&LIST.replace("pkts_ba", "packets"))).unwrap_err();
         assert!(error.to_string().contains("pkts_ba"), "{error}");
-        let error = parse(&LIST.replace("\t60\t", "\tmany\t")).unwrap_err();
+        let error = parse(&List::parse(&LIST.replace("\t60\t", "\tmany\t"))).unwrap_err();
         assert!(error.to_string().contains("line 3"), "{error}");
     }
 }

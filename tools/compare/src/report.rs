@@ -3,9 +3,10 @@
 use crate::explained::Explanations;
 use crate::field::Field;
 use crate::judged::{Counts, Difference, Judged, Reason};
+use crate::line::{self, Line};
 use crate::matching::{NOT_IP, READ};
+use crate::message::line::{self as message_line, MessageLine};
 use crate::ndpi;
-use crate::table::table;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,54 +17,12 @@ pub struct Report {
     /// Captures that could not be judged, and why.
     pub failed: Vec<(String, String)>,
     pub lines: Vec<Line>,
+    /// Empty if the sensor's records have no room for what messages say.
+    pub message_lines: Vec<MessageLine>,
     pub differences: Vec<Difference>,
     explanations: Explanations,
     /// Entries of the list that explained nothing although their capture was there.
     unused: Vec<usize>,
-}
-
-/// One field.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Line {
-    pub field: &'static str,
-    /// Whether the sensor's records have it.
-    pub is_reported: bool,
-    pub counts: Counts,
-    pub explained: u64,
-    /// Share that has to be equal; `None` for a second opinion.
-    pub goal_percent: Option<f64>,
-}
-
-impl Line {
-    /// Neither equal nor explained.
-    pub fn different(&self) -> u64 {
-        self.counts.compared - self.counts.equal - self.explained
-    }
-
-    pub fn percent(&self) -> Option<f64> {
-        share(self.counts.equal, self.counts.compared)
-    }
-
-    pub fn nonzero_percent(&self) -> Option<f64> {
-        share(self.counts.nonzero_equal, self.counts.nonzero)
-    }
-
-    /// Whether nothing is left unexplained, or both shares reach the goal; `None` without a goal or a value.
-    pub fn is_met(&self) -> Option<bool> {
-        self.goal_percent.filter(|_| self.is_reported)?;
-        Some(self.different() == 0 || self.reaches_goal())
-    }
-
-    /// Whether the equal ones are enough by themselves.
-    fn reaches_goal(&self) -> bool {
-        let goal = self.goal_percent.unwrap_or(0.0);
-        let reaches = |share: Option<f64>| share.is_none_or(|percent| percent >= goal);
-        reaches(self.percent()) && reaches(self.nonzero_percent())
-    }
-}
-
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
 }
 
 /// What the captures came to, before it is added up.
@@ -72,6 +31,8 @@ pub struct Results {
     pub judged: Vec<Judged>,
     /// For each field of the table, whether a record had it.
     pub reported: Vec<bool>,
+    /// Whether records had room for what messages say.
+    pub has_messages: bool,
     pub captures: Vec<String>,
     pub failed: Vec<(String, String)>,
 }
@@ -80,11 +41,16 @@ impl Report {
     pub fn new(results: Results, fields: &'static [Field], explanations: Explanations) -> Report {
         let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
         let mut differences = Vec::new();
-        for judged in results.judged {
-            for (field, of_capture) in judged.counts {
-                counts.entry(field).or_default().add(of_capture);
+        for judged in &results.judged {
+            for (field, of_capture) in &judged.counts {
+                counts.entry(field).or_default().add(*of_capture);
             }
-            differences.extend(judged.differences);
+            differences.extend(judged.differences.iter().cloned());
+        }
+        let mut message_lines = message_line::lines(&results.judged, &differences);
+        if !results.has_messages {
+            differences.retain(|each| !message_lines.iter().any(|line| line.field == each.field));
+            message_lines.clear();
         }
         let of_table = fields.iter().zip(results.reported);
         let of_table = of_table.map(|(field, reported)| (field.name, reported, Some(field.goal_percent)));
@@ -105,7 +71,10 @@ impl Report {
         }
         let is_used =
             |entry: &usize| differences.iter().any(|each| each.reason == Some(Reason::Entry(*entry)));
-        let is_compared = |field: &String| lines.iter().any(|line| line.is_reported && line.field == *field);
+        let is_compared = |field: &String| {
+            lines.iter().any(|line| line.is_reported && line.field == *field)
+                || message_lines.iter().any(|line| line.field == *field)
+        };
         let is_expected = |entry: &usize| {
             let entry = &explanations.entries()[*entry];
             let has_field = entry.fields.is_empty() || entry.fields.iter().any(is_compared);
@@ -115,12 +84,14 @@ impl Report {
         let entries = 0..explanations.entries().len();
         let unused = entries.filter(|entry| !is_used(entry) && is_expected(entry)).collect();
         let captures = results.captures.len() as u64;
-        Report { captures, failed: results.failed, lines, differences, explanations, unused }
+        Report { captures, failed: results.failed, lines, message_lines, differences, explanations, unused }
     }
 
     /// Whether every capture was judged and every goal of what the sensor reports is met.
     pub fn is_met(&self) -> bool {
-        self.failed.is_empty() && self.lines.iter().all(|line| line.is_met() != Some(false))
+        self.failed.is_empty()
+            && self.lines.iter().all(|line| line.is_met() != Some(false))
+            && self.message_lines.iter().all(MessageLine::is_met)
     }
 
     /// Why a difference is one, if that is known.
@@ -134,32 +105,23 @@ impl Report {
     /// The table, and of the differences of each sort as many as are asked for.
     pub fn text(&self, details: usize) -> String {
         let mut text = String::new();
-        let line =
+        let write =
             |text: &mut String, line: &str| writeln!(text, "{line}").expect("a string takes every write");
-        line(&mut text, &format!("{} captures", self.captures));
-        let heading = [
-            "field",
-            "compared",
-            "equal",
-            "different",
-            "explained",
-            "% equal",
-            "not zero",
-            "% equal",
-            "goal",
-            "met",
-        ];
-        let mut rows = vec![heading.map(String::from).to_vec()];
-        rows.extend(self.lines.iter().map(cells));
-        text.push_str(&table(&rows, &[9]));
-        self.list(&mut text, "different", details, |difference| difference.reason.is_none());
-        self.list(&mut text, "explained", details, |difference| difference.reason.is_some());
+        write(&mut text, &format!("{} captures", self.captures));
+        text.push_str(&line::text(&self.lines));
+        if !self.message_lines.is_empty() {
+            text.push('\n');
+            text.push_str(&message_line::text(&self.message_lines));
+        }
+        self.list(&mut text, "different", details, |each| each.missing > 0 && each.reason.is_none());
+        self.list(&mut text, "explained", details, |each| each.missing > 0 && each.reason.is_some());
+        self.list(&mut text, "said by ours alone", details, |each| each.missing == 0);
         for (capture, why) in &self.failed {
-            line(&mut text, &format!("not judged: {capture}: {why}"));
+            write(&mut text, &format!("not judged: {capture}: {why}"));
         }
         for entry in &self.unused {
             let entry = &self.explanations.entries()[*entry];
-            line(
+            write(
                 &mut text,
                 &format!("explains nothing: {} {}: {}", entry.capture, entry.conversation, entry.reason),
             );
@@ -207,6 +169,7 @@ impl Report {
                     "field": difference.field,
                     "ours": difference.ours,
                     "theirs": difference.theirs,
+                    "missing": difference.missing,
                     "reason": self.reason(difference),
                 })
             })
@@ -214,55 +177,13 @@ impl Report {
         json!({
             "captures": self.captures,
             "met": self.is_met(),
-            "fields": self.lines.iter().map(line_json).collect::<Vec<_>>(),
+            "fields": self.lines.iter().map(Line::json).collect::<Vec<_>>(),
+            "messages": self.message_lines.iter().map(MessageLine::json).collect::<Vec<_>>(),
             "differences": differences,
             "not_judged": failed,
             "unused_explanations": unused,
         })
     }
-}
-
-fn line_json(line: &Line) -> Json {
-    let Counts { compared, equal, nonzero, nonzero_equal } = line.counts;
-    json!({
-        "field": line.field,
-        "reported": line.is_reported,
-        "compared": compared,
-        "equal": equal,
-        "different": line.different(),
-        "explained": line.explained,
-        "equal_percent": line.percent(),
-        "nonzero": nonzero,
-        "nonzero_equal": nonzero_equal,
-        "nonzero_equal_percent": line.nonzero_percent(),
-        "goal_percent": line.goal_percent,
-        "met": line.is_met(),
-    })
-}
-
-fn cells(line: &Line) -> Vec<String> {
-    if !line.is_reported {
-        return vec![line.field.to_owned(), "not reported by the sensor".to_owned()];
-    }
-    let percent = |share: Option<f64>| share.map(|percent| format!("{percent:.2}")).unwrap_or_default();
-    let is_met = match line.is_met() {
-        None => "",
-        Some(false) => "NO",
-        Some(true) if line.reaches_goal() => "yes",
-        Some(true) => "explained",
-    };
-    vec![
-        line.field.to_owned(),
-        line.counts.compared.to_string(),
-        line.counts.equal.to_string(),
-        line.different().to_string(),
-        line.explained.to_string(),
-        percent(line.percent()),
-        line.counts.nonzero.to_string(),
-        percent(line.nonzero_percent()),
-        line.goal_percent.map(|goal| goal.to_string()).unwrap_or_default(),
-        is_met.to_owned(),
-    ]
 }
 
 #[cfg(test)]
@@ -301,6 +222,7 @@ mod tests {
             reported: vec![reported; OUTER.len()],
             captures: ["a.pcap", "b.pcap"].map(String::from).to_vec(),
             failed: Vec::new(),
+            has_messages: false,
         };
         Report::new(results, &OUTER, explanations)
     }

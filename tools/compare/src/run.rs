@@ -6,6 +6,7 @@ use crate::facts::Facts;
 use crate::field::{Field, INNER, OUTER};
 use crate::judged::{Context, Judged};
 use crate::matching;
+use crate::message;
 use crate::ndpi;
 use crate::report::{Report, Results};
 use crate::sensor;
@@ -39,14 +40,27 @@ pub enum FactsFrom {
     Tshark,
 }
 
-/// One capture judged, and which fields the sensor's records had.
-type Outcome = anyhow::Result<(Judged, Vec<bool>)>;
+/// One capture judged, and what the sensor's records had.
+struct Outcome {
+    judged: Judged,
+    /// Each of the fields.
+    reported: Vec<bool>,
+    /// What messages say.
+    has_messages: bool,
+}
+
+/// What nDPI says of all captures.
+#[derive(Default)]
+struct Ndpi {
+    flows: ndpi::Flows,
+    messages: message::ndpi::Flows,
+}
 
 struct Run<'a> {
     options: &'a Options,
     fields: &'static [Field],
     explanations: &'a Explanations,
-    ndpi: ndpi::Flows,
+    ndpi: Ndpi,
     has_tshark: bool,
 }
 
@@ -61,16 +75,17 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
         options,
         fields: if options.view == View::Outermost { &OUTER } else { &INNER },
         explanations: &explanations,
-        ndpi: options.ndpi_flows()?,
+        ndpi: options.ndpi()?,
         has_tshark: tshark::version().is_some(),
     };
     let outcomes = on_all_cpus(&captures, |capture| run.judge(capture));
     let mut results = Results { reported: vec![false; run.fields.len()], ..Results::default() };
     for (capture, outcome) in captures.into_iter().zip(outcomes) {
         match outcome {
-            Ok((judged, reported)) => {
-                results.judged.push(judged);
-                for (any, one) in results.reported.iter_mut().zip(reported) {
+            Ok(outcome) => {
+                results.judged.push(outcome.judged);
+                results.has_messages |= outcome.has_messages;
+                for (any, one) in results.reported.iter_mut().zip(outcome.reported) {
                     *any |= one;
                 }
             }
@@ -83,28 +98,33 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
 }
 
 impl Options {
-    fn ndpi_flows(&self) -> anyhow::Result<ndpi::Flows> {
+    fn ndpi(&self) -> anyhow::Result<Ndpi> {
         let list = self.corpus.join(ndpi::FLOWS);
         if self.view == View::Innermost || !list.is_file() {
-            return Ok(ndpi::Flows::new());
+            return Ok(Ndpi::default());
         }
         let text = fs::read_to_string(&list).with_context(|| format!("read {}", list.display()))?;
-        ndpi::parse(&text).with_context(|| format!("{}", list.display()))
+        let words = ndpi::List::parse(&text);
+        let flows = ndpi::parse(&words).with_context(|| format!("{}", list.display()))?;
+        Ok(Ndpi { flows, messages: message::ndpi::parse(&words) })
     }
 }
 
 impl Run<'_> {
-    fn judge(&self, capture: &Capture) -> Outcome {
+    fn judge(&self, capture: &Capture) -> anyhow::Result<Outcome> {
         let Options { sensor, view, limit, .. } = self.options;
-        let theirs = self.facts(capture)?;
+        let ndpi_messages = self.ndpi.messages.get(&capture.file).map(Vec::as_slice).unwrap_or_default();
+        let mut theirs = self.facts(capture)?;
+        message::ndpi::add_fingerprints(&mut theirs, ndpi_messages);
         let ours = sensor::observe(sensor, &capture.path, *view, self.fields, *limit)?;
         let context =
             Context { capture: &capture.file, explanations: self.explanations, accounts: &ours.not_flow };
         let mut judged = matching::compare(context, self.fields, &ours, &theirs);
-        if let Some(flows) = self.ndpi.get(&capture.file) {
+        if let Some(flows) = self.ndpi.flows.get(&capture.file) {
             ndpi::compare(context, flows, &ours, &theirs, &mut judged);
         }
-        Ok((judged, ours.reported))
+        message::ndpi::compare_hosts(context, ndpi_messages, &ours, &theirs, &mut judged);
+        Ok(Outcome { judged, reported: ours.reported, has_messages: ours.has_messages })
     }
 
     fn facts(&self, capture: &Capture) -> anyhow::Result<Facts> {

@@ -8,6 +8,7 @@ use crate::conversation::{Conversation, Conversations, Key, Order};
 use crate::facts::TCP;
 use crate::field::Field;
 use crate::folder::Folder;
+use crate::message::{Messages, ours};
 use crate::tshark::View;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value as Json;
@@ -37,8 +38,11 @@ const FLOWS_MAX: u64 = 1 << 22;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
     pub conversations: Conversations,
+    pub messages: Messages,
     /// Whether the records have the field, for each of the table.
     pub reported: Vec<bool>,
+    /// Whether the records have room for what messages say.
+    pub has_messages: bool,
     /// Frames by name of the account, those in flows apart.
     pub not_flow: BTreeMap<String, u64>,
     /// Why the sensor stopped before the end of the file.
@@ -80,7 +84,9 @@ pub fn observe(
     let is_whole = finished.status.success();
     Ok(Observed {
         conversations: records.conversations,
+        messages: records.messages,
         reported: records.reported,
+        has_messages: records.has_messages,
         not_flow: account.not_flow,
         complaint: (!is_whole).then(|| format!("{} {complaint}", finished.status).trim().to_owned()),
     })
@@ -99,14 +105,21 @@ fn flow_capacity(file_bytes: u64) -> u64 {
 #[derive(Debug)]
 struct Records {
     conversations: Conversations,
+    messages: Messages,
     reported: Vec<bool>,
+    has_messages: bool,
     packets: u64,
 }
 
 impl Records {
     fn add_up(output: BufReader<impl Read>, fields: &[Field]) -> anyhow::Result<Records> {
-        let mut records =
-            Records { conversations: Conversations::new(), reported: vec![false; fields.len()], packets: 0 };
+        let mut records = Records {
+            conversations: Conversations::new(),
+            messages: Messages::default(),
+            reported: vec![false; fields.len()],
+            has_messages: false,
+            packets: 0,
+        };
         for line in output.lines() {
             let line = line?;
             let record: Json = serde_json::from_str(&line).with_context(|| format!("record {line}"))?;
@@ -124,6 +137,7 @@ impl Records {
         for direction in ["forward_packets", "reverse_packets"] {
             self.packets += record[direction].as_u64().with_context(|| format!("no {direction}"))?;
         }
+        self.has_messages |= ours::add(&mut self.messages, key, record);
         let sum = self.conversations.entry(key).or_insert_with(|| Conversation {
             has_tcp: key.protocol == TCP,
             values: fields.iter().map(Field::nothing).collect(),

@@ -1,6 +1,7 @@
-//! Sums over the frames of a capture, by conversation and by the side that sent.
+//! Sums over the frames of a capture, by conversation and by the side that sent, and what their messages say.
 
 use super::frame::{ANALYSIS, Frame, INITIAL_RTT, Packet};
+use super::messages::LISTS;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -9,6 +10,8 @@ pub struct Sums {
     pub packets: u64,
     not_ip: u64,
     conversations: BTreeMap<String, Map<String, Json>>,
+    /// In the order of [`LISTS`].
+    messages: [Vec<Json>; LISTS.len()],
 }
 
 impl Sums {
@@ -20,6 +23,12 @@ impl Sums {
             return;
         };
         let (name, side) = self.place(&packet);
+        for (list, messages) in LISTS.iter().zip(&mut self.messages) {
+            let Some(mut entry) = list.entry(frame, &packet) else { continue };
+            entry.insert("frame".to_owned(), json!(self.packets));
+            entry.insert("conversation".to_owned(), json!(name));
+            messages.push(Json::Object(entry));
+        }
         let conversation = self.conversations.entry(name).or_default();
         let mut count = |what: &str, number: u64| {
             let sum = conversation.entry(format!("{what}_{side}")).or_insert_with(|| json!(0));
@@ -58,6 +67,9 @@ impl Sums {
             self.conversations.into_iter().map(|(name, sums)| (name, Json::Object(sums))).collect();
         let mut facts =
             json!({"packets": self.packets, "not_ip": self.not_ip, "conversations": conversations});
+        for (list, messages) in LISTS.iter().zip(self.messages) {
+            facts[list.name] = json!(messages);
+        }
         if let Some(error) = error {
             facts["error"] = json!(error);
         }

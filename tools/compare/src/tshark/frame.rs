@@ -1,10 +1,10 @@
 //! One frame as tshark prints it: a line of fields, each with all its occurrences from the outside in.
 
-use super::View;
+use super::{View, messages};
 use anyhow::ensure;
 
-/// What tshark is asked for.
-pub const FIELDS: [&str; 26] = [
+/// What tshark is asked of a packet.
+const PACKET_FIELDS: [&str; 26] = [
     "frame.len",
     "frame.protocols",
     "ip.src",
@@ -33,6 +33,11 @@ pub const FIELDS: [&str; 26] = [
     INITIAL_RTT,
 ];
 
+/// Everything that tshark is asked for, in its order.
+pub fn fields() -> impl Iterator<Item = &'static str> {
+    PACKET_FIELDS.into_iter().chain(messages::fields())
+}
+
 /// Marks of tshark's TCP analysis, and what they are counted as.
 pub const ANALYSIS: [(&str, &str); 7] = [
     ("tcp.analysis.retransmission", "retransmission"),
@@ -50,7 +55,7 @@ pub const INITIAL_RTT: &str = "tcp.analysis.initial_rtt";
 const TRANSPORTS: [(&str, u8); 5] = [("tcp", 6), ("udp", 17), ("sctp", 132), ("icmp", 1), ("icmpv6", 58)];
 const WITH_PORTS: [&str; 3] = ["tcp", "udp", "sctp"];
 
-/// The values of a line, in the order of [`FIELDS`].
+/// The values of a line, in the order of [`fields`].
 #[derive(Debug)]
 pub struct Frame<'a>(Vec<&'a str>);
 
@@ -66,17 +71,31 @@ pub struct Packet<'a> {
     pub ip_bytes: u64,
     pub is_fragment: bool,
     pub is_tcp: bool,
+    /// Nothing but the packet's own transport carries what is in the frame: no tunnel, no error that quotes it.
+    pub is_whole_path: bool,
 }
 
 impl<'a> Frame<'a> {
     pub fn parse(line: &'a str) -> anyhow::Result<Frame<'a>> {
         let values: Vec<&str> = line.split('\t').collect();
-        ensure!(values.len() == FIELDS.len(), "{} values for {} fields", values.len(), FIELDS.len());
+        let expected = fields().count();
+        ensure!(values.len() == expected, "{} values for {expected} fields", values.len());
         Ok(Frame(values))
     }
 
     pub fn has(&self, field: &str) -> bool {
         !self.all(field).is_empty()
+    }
+
+    /// From the outside in.
+    pub fn layers(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
+        self.all("frame.protocols").split(':')
+    }
+
+    /// All of them; none if the frame does not have the field.
+    pub fn occurrences(&self, field: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let all = self.all(field);
+        all.split('\x1f').filter(move |_| !all.is_empty())
     }
 
     /// One occurrence, counted from the outside; empty if there is none.
@@ -90,7 +109,7 @@ impl<'a> Frame<'a> {
     }
 
     fn all(&self, field: &str) -> &'a str {
-        let index = FIELDS.iter().position(|name| *name == field).expect("only fields of the list are read");
+        let index = fields().position(|name| name == field).expect("only fields of the list are read");
         self.0[index]
     }
 }
@@ -98,7 +117,7 @@ impl<'a> Frame<'a> {
 impl<'a> Packet<'a> {
     /// `None` if the frame has no IP header.
     pub fn of(frame: &Frame<'a>, view: View) -> Option<Packet<'a>> {
-        let layers: Vec<&str> = frame.all("frame.protocols").split(':').collect();
+        let layers: Vec<&str> = frame.layers().collect();
         // What an ICMP error quotes is not under way.
         let under_way = layers.iter().position(|layer| layer.starts_with("icmp")).unwrap_or(layers.len());
         let is_ip = |position: &usize| matches!(layers[*position], "ip" | "ipv6");
@@ -128,6 +147,7 @@ impl<'a> Packet<'a> {
             packet.protocol = number.map_or(packet.protocol, |(_, number)| *number);
         }
         packet.is_tcp = name == "tcp";
+        packet.is_whole_path = matches!(name, "tcp" | "udp") && !(transport..layers.len()).any(|l| is_ip(&l));
         Some(packet)
     }
 
@@ -151,6 +171,7 @@ impl<'a> Packet<'a> {
             ip_bytes,
             is_fragment,
             is_tcp: false,
+            is_whole_path: false,
         })
     }
 }
@@ -160,8 +181,8 @@ mod tests {
     use super::*;
 
     fn frame(set: &[(&str, &str)]) -> String {
-        let value = |field: &&str| set.iter().find(|(name, _)| name == field).map_or("", |(_, value)| value);
-        FIELDS.iter().map(value).collect::<Vec<_>>().join("\t")
+        let value = |field: &str| set.iter().find(|(name, _)| *name == field).map_or("", |(_, value)| value);
+        fields().map(value).collect::<Vec<_>>().join("\t")
     }
 
     fn named(set: &[(&str, &str)], view: View) -> Option<String> {

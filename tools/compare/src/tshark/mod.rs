@@ -4,11 +4,12 @@
 
 mod conversations;
 mod frame;
+mod messages;
 
 use crate::child;
 use anyhow::{Context, bail};
 use conversations::Sums;
-use frame::{FIELDS, Frame, Packet};
+use frame::{Frame, Packet, fields};
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -44,7 +45,7 @@ pub fn facts(capture: &Path, view: View, limit: Duration) -> anyhow::Result<Json
         command.args(["-o", preference]);
     }
     command.args(["-T", "fields", "-E", "separator=/t", "-E", "aggregator=\x1f"]);
-    for field in FIELDS {
+    for field in fields() {
         command.args(["-e", field]);
     }
     let finished = child::run(&mut command, limit, |output| add_up(output, view))?;
@@ -80,8 +81,8 @@ mod tests {
 
     /// A line with the given fields set.
     fn line(set: &[(&str, &str)]) -> String {
-        let value = |field: &&str| set.iter().find(|(name, _)| name == field).map_or("", |(_, value)| value);
-        FIELDS.iter().map(value).collect::<Vec<_>>().join("\t")
+        let value = |field: &str| set.iter().find(|(name, _)| *name == field).map_or("", |(_, value)| value);
+        fields().map(value).collect::<Vec<_>>().join("\t")
     }
 
     fn sums(lines: &[String], view: View) -> Json {
@@ -147,6 +148,50 @@ mod tests {
             "retransmission_ab": 1, "initial_rtt": 0.1});
         let facts = sums(&tunnelled, View::Innermost);
         assert_eq!(facts["conversations"], json!({"6 192.0.2.1 40000 192.0.2.2 80": inner}));
+    }
+
+    #[test]
+    fn messages_are_listed_under_their_conversation_with_all_that_they_say() {
+        let with = |protocols: &'static str, more: &[(&'static str, &'static str)]| {
+            let mut set = SEGMENT.to_vec();
+            set.retain(|(name, _)| *name != "frame.protocols");
+            set.push(("frame.protocols", protocols));
+            line(&[&set[..], more].concat())
+        };
+        let request = [("http.request.method", "GET\x1fPUT"), ("http.host", "example.com")];
+        let lines = [
+            line(&SEGMENT),
+            with("eth:ethertype:ip:tcp:http", &request),
+            with("eth:ethertype:ip:tcp:tls:http", &request),
+            with("eth:ethertype:ip:tcp:socks:ip:tcp:http", &request),
+            with("eth:ethertype:ip:tcp:tls", &[("tls.handshake.type", "1")]),
+        ];
+        let facts = sums(&lines, View::Outermost);
+        let name = "6 192.0.2.1 40000 192.0.2.2 80";
+        let entry = json!({"frame": 2, "conversation": name, "http.request.method": ["GET", "PUT"],
+            "http.host": ["example.com"]});
+        assert_eq!(facts["http"], json!([entry]));
+        let hello = json!({"frame": 5, "conversation": name, "tls.handshake.type": ["1"]});
+        assert_eq!(facts["tls"], json!([hello]));
+        assert_eq!(facts["dns"], json!([]));
+    }
+
+    #[test]
+    fn handshake_in_datagrams_is_one_of_quic_or_none() {
+        let in_datagram = |protocols| {
+            let datagram = [
+                ("frame.protocols", protocols),
+                ("ip.src", "192.0.2.1"),
+                ("ip.dst", "192.0.2.2"),
+                ("ip.proto", "17"),
+                ("udp.srcport", "40000"),
+                ("udp.dstport", "443"),
+                ("tls.handshake.type", "1"),
+            ];
+            sums(&[line(&datagram)], View::Outermost)["tls"].as_array().unwrap().len()
+        };
+        assert_eq!(in_datagram("eth:ethertype:ip:udp:quic:tls"), 1);
+        assert_eq!(in_datagram("eth:ethertype:ip:udp:openvpn:tls"), 0);
     }
 
     #[test]

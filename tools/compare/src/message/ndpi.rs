@@ -1,0 +1,172 @@
+//! A second opinion on messages: the JA4 fingerprint and the name of a host that nDPI gives to a flow.
+//!
+//! Fingerprints are compared as if tshark had said them. Of hosts nDPI names one a flow, of any of its messages, in lower
+//! case and with at most 79 characters: one that ours says has to be it. It has names for more protocols than these; those
+//! of the others are not compared, nor is what it finds inside of tunnels.
+
+use super::{FIELDS, Messages, text};
+use crate::conversation::Key;
+use crate::facts::{Facts, TCP};
+use crate::judged::{Context, Judged, MessageCounts, Said};
+use crate::ndpi::List;
+use crate::sensor::Observed;
+use std::collections::BTreeMap;
+
+pub const HOST_NAME: &str = "ndpi_host_name";
+
+/// Protocols of which a host's name is compared, as nDPI calls them.
+const PROTOCOLS: [&str; 6] = ["DNS", "HTTP", "LLMNR", "MDNS", "QUIC", "TLS"];
+/// What names a host in records.
+const HOST_FIELDS: [&str; 4] = ["dns_query", "http_host", "quic_server_name", "tls_server_name"];
+const CHARACTERS_MAX: usize = 79;
+
+/// What nDPI says of one flow; empty where it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    pub key: Key,
+    pub host_name: String,
+    pub ja4: String,
+}
+
+/// By capture, relative to the folder.
+pub type Flows = BTreeMap<String, Vec<Flow>>;
+
+/// A list without these columns says nothing.
+pub fn parse(list: &List<'_>) -> Flows {
+    let mut flows = Flows::new();
+    for row in &list.rows {
+        let Some((key, _)) = list.key(row) else { continue };
+        // Such as `91.26/TLS.ntop`.
+        let protocol = list.word(row, "ndpi_proto").split(['/', '.']).find(|word| PROTOCOLS.contains(word));
+        let host_name = protocol.map_or("", |_| list.word(row, "hostname_sni")).to_owned();
+        let flow = Flow { key, host_name, ja4: list.word(row, "ja4").to_owned() };
+        flows.entry(list.word(row, "pcap").to_owned()).or_default().push(flow);
+    }
+    flows
+}
+
+/// Adds the fingerprints to what theirs says.
+pub fn add_fingerprints(theirs: &mut Facts, flows: &[Flow]) {
+    for Flow { key, ja4, .. } in flows {
+        if theirs.conversations.contains_key(key) {
+            let field = if key.protocol == TCP { "tls_ja4" } else { "quic_ja4" };
+            theirs.messages.add(*key, field, ja4.clone());
+        }
+    }
+}
+
+/// Compares the hosts of a capture.
+pub fn compare_hosts(
+    context: Context<'_>,
+    flows: &[Flow],
+    ours: &Observed,
+    theirs: &Facts,
+    judged: &mut Judged,
+) {
+    let is_known = |key| ours.conversations.contains_key(key) || theirs.conversations.contains_key(key);
+    for Flow { key, host_name, .. } in flows.iter().filter(|flow| is_known(&flow.key)) {
+        if host_name.is_empty() {
+            continue;
+        }
+        let hosts = hosts(&ours.messages, key);
+        let host = text::plain(host_name);
+        let is_equal = hosts.contains(&host);
+        judged.add_said(
+            context,
+            Said {
+                field: HOST_NAME,
+                conversation: *key,
+                counts: MessageCounts { reported: 1, equal: u64::from(is_equal), alone: 0 },
+                ours: if hosts.is_empty() { "nothing".to_owned() } else { hosts.join(", ") },
+                theirs: host,
+            },
+        );
+    }
+}
+
+/// The hosts that our records name, as nDPI would.
+fn hosts(messages: &Messages, key: &Key) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for (index, field) in FIELDS.iter().enumerate().filter(|(_, field)| HOST_FIELDS.contains(&field.name)) {
+        for value in messages.values(key, index) {
+            // Names of DNS are behind their identifier.
+            let name = if field.name == "dns_query" {
+                value.split_once(' ').map_or("", |(_, name)| name)
+            } else {
+                value
+            };
+            hosts.push(name.chars().take(CHARACTERS_MAX).collect::<String>().to_ascii_lowercase());
+        }
+    }
+    hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explained::Explanations;
+    use crate::field::OUTER;
+    use crate::judged::Difference;
+    use serde_json::json;
+
+    const NAME: &str = "6 192.0.2.1 40000 192.0.2.9 443";
+    const LIST: &str = "pcap\tl4\taddr_a\tport_a\taddr_b\tport_b\tndpi_proto\thostname_sni\tja4\n\
+        a.pcap\tTCP\t192.0.2.1\t40000\t192.0.2.9\t443\t91.26/TLS.ntop\twww.example.com\tt13d1516h2_a_b\n\
+        a.pcap\tTCP\t192.0.2.1\t40001\t192.0.2.9\t443\t91.26/TLS.ntop\tother.example\t\n\
+        a.pcap\tUDP\t192.0.2.1\t137\t192.0.2.9\t137\t10/NetBIOS\thost\t\n";
+
+    fn flows() -> Vec<Flow> {
+        parse(&List::parse(LIST))["a.pcap"].clone()
+    }
+
+    fn facts() -> Facts {
+        let line = json!({"packets": 1, "not_ip": 0, "conversations": {NAME: {"packets_ab": 1}}});
+        Facts::read(&line, &OUTER).unwrap()
+    }
+
+    /// What is compared and what differs if our record names this host.
+    fn compared(host: &str) -> (u64, Vec<Difference>) {
+        let theirs = facts();
+        let (key, _) = Key::parse(NAME).unwrap();
+        let mut messages = Messages::default();
+        messages.add(key, "tls_server_name", host.to_owned());
+        let ours = Observed {
+            conversations: theirs.conversations.clone(),
+            messages,
+            reported: vec![true; OUTER.len()],
+            has_messages: true,
+            not_flow: BTreeMap::new(),
+            complaint: None,
+        };
+        let explanations = Explanations::parse("").unwrap();
+        let context = Context { capture: "a.pcap", explanations: &explanations, accounts: &ours.not_flow };
+        let mut judged = Judged::default();
+        compare_hosts(context, &flows(), &ours, &theirs, &mut judged);
+        (judged.messages[HOST_NAME].reported, judged.differences)
+    }
+
+    #[test]
+    fn host_of_a_flow_is_one_that_ours_names() {
+        assert_eq!(compared("WWW.example.com"), (1, vec![]));
+        let (_, differences) = compared("example.com");
+        assert_eq!(
+            (differences[0].ours.as_str(), differences[0].theirs.as_str()),
+            ("example.com", "www.example.com")
+        );
+    }
+
+    #[test]
+    fn only_protocols_that_the_sensor_parses_have_a_host() {
+        let hosts: Vec<String> = flows().into_iter().map(|flow| flow.host_name).collect();
+        assert_eq!(hosts, ["www.example.com", "other.example", ""]);
+    }
+
+    #[test]
+    fn fingerprints_are_compared_as_if_tshark_had_said_them() {
+        let mut theirs = facts();
+        add_fingerprints(&mut theirs, &flows());
+        let index = FIELDS.iter().position(|field| field.name == "tls_ja4").unwrap();
+        assert_eq!(theirs.messages.values(&Key::parse(NAME).unwrap().0, index), ["t13d1516h2_a_b"]);
+        assert_eq!(theirs.messages.keys().count(), 1);
+    }
+}
