@@ -29,7 +29,11 @@ pub mod pool;
 pub mod privacy;
 pub mod stream;
 
+pub mod dhcp;
 pub mod ssh;
+
+mod text;
+mod waiting;
 
 #[cfg(test)]
 mod harness;

@@ -88,6 +88,7 @@ macro_rules! parsers {
 
 parsers! {
     Ssh: crate::ssh::Ssh,
+    Dhcp: crate::dhcp::Dhcp,
 }
 
 // A pool of these is reserved a worker.
