@@ -30,6 +30,7 @@ pub mod privacy;
 pub mod stream;
 
 pub mod dhcp;
+pub mod dhcpv6;
 pub mod ssh;
 
 mod text;

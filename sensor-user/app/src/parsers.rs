@@ -89,6 +89,7 @@ macro_rules! parsers {
 parsers! {
     Ssh: crate::ssh::Ssh,
     Dhcp: crate::dhcp::Dhcp,
+    Dhcpv6: crate::dhcpv6::Dhcpv6,
 }
 
 // A pool of these is reserved a worker.
