@@ -157,7 +157,7 @@ impl Message<'_> {
     fn has_duid(&self) -> bool {
         let mut options = self.options.clone();
         let mut has_duid = false;
-        while let Some((code, value)) = options.next() {
+        for (code, value) in options.by_ref() {
             has_duid |= matches!(code, CLIENT_ID | SERVER_ID)
                 && value.len() >= DUID_BYTES_MIN
                 && value[0] == 0

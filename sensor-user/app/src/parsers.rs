@@ -90,6 +90,7 @@ parsers! {
     Ssh: crate::ssh::Ssh,
     Dhcp: crate::dhcp::Dhcp,
     Dhcpv6: crate::dhcpv6::Dhcpv6,
+    Radius: crate::radius::Radius,
 }
 
 // A pool of these is reserved a worker.

@@ -33,6 +33,11 @@ impl<Id: Copy, const N: usize> Waiting<Id, N> {
         }
     }
 
+    /// Whether a request of this sender waits under such an identifier.
+    pub(crate) fn holds(&self, sender: Sender, is_meant: impl Fn(Id) -> bool) -> bool {
+        self.requests.iter().flatten().any(|request| request.sender == sender && is_meant(request.id))
+    }
+
     /// The request that this sender made under such an identifier.
     pub(crate) fn take(&mut self, sender: Sender, is_meant: impl Fn(Id) -> bool) -> Option<Request<Id>> {
         self.requests

@@ -51,7 +51,7 @@ impl<'a> Options<'a> {
     /// Writes down those that have a field in the record. Whether all of it made sense.
     pub(super) fn note(mut self, draft: &mut Draft) -> bool {
         let mut notes = Notes { draft, status: None, is_sound: true };
-        for (code, value) in &mut self {
+        for (code, value) in self.by_ref() {
             match code {
                 CLIENT_ID => notes.duid(dhcpv6::CLIENT_ID, value),
                 SERVER_ID => notes.duid(dhcpv6::SERVER_ID, value),
@@ -165,7 +165,7 @@ impl Notes<'_> {
             return;
         };
         let mut options = Options::new(options);
-        for (code, value) in &mut options {
+        for (code, value) in options.by_ref() {
             match code {
                 ADDRESS => self.lease(address(value)),
                 PREFIX => self.lease(prefix(value)),
@@ -193,7 +193,7 @@ impl Notes<'_> {
             self.draft.number(dhcpv6::VALID_S, valid_s);
         }
         let mut options = Options::new(options);
-        for (_, value) in (&mut options).filter(|(code, _)| *code == STATUS) {
+        for (_, value) in options.by_ref().filter(|(code, _)| *code == STATUS) {
             self.status(value);
         }
         self.is_sound &= options.is_sound;
