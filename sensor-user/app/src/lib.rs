@@ -31,6 +31,7 @@ pub mod stream;
 
 pub mod dhcp;
 pub mod dhcpv6;
+pub mod ntp;
 pub mod radius;
 pub mod ssh;
 

@@ -91,6 +91,7 @@ parsers! {
     Dhcp: crate::dhcp::Dhcp,
     Dhcpv6: crate::dhcpv6::Dhcpv6,
     Radius: crate::radius::Radius,
+    Ntp: crate::ntp::Ntp,
 }
 
 // A pool of these is reserved a worker.
