@@ -92,6 +92,7 @@ parsers! {
     Dhcpv6: crate::dhcpv6::Dhcpv6,
     Radius: crate::radius::Radius,
     Ntp: crate::ntp::Ntp,
+    PostgreSql: crate::postgresql::PostgreSql,
 }
 
 // A pool of these is reserved a worker.
