@@ -33,6 +33,7 @@ pub mod dhcp;
 pub mod dhcpv6;
 pub mod ntp;
 pub mod radius;
+pub mod mysql;
 pub mod postgresql;
 pub mod ssh;
 

@@ -93,6 +93,7 @@ parsers! {
     Radius: crate::radius::Radius,
     Ntp: crate::ntp::Ntp,
     PostgreSql: crate::postgresql::PostgreSql,
+    MySql: crate::mysql::MySql,
 }
 
 // A pool of these is reserved a worker.

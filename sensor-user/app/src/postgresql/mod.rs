@@ -131,7 +131,7 @@ impl PostgreSql {
                 Step::Took(PACKET_HEADER_BYTES as u64)
             }
             _ if code >> 16 == MAJOR_VERSION => match input.bytes.get(..length) {
-                Some(message) => self.start(message, code, input, output),
+                Some(message) => self.start(message, input, output),
                 None => Step::Need(length),
             },
             _ => Step::Failed(Failure::Unsupported),
@@ -139,11 +139,13 @@ impl PostgreSql {
     }
 
     /// The start-up message: pairs of name and value, each ended by NUL, and a NUL at the end of all.
-    fn start(&mut self, message: &[u8], version: u32, input: &Input<'_>, output: &mut Output<'_>) -> Step {
+    fn start(&mut self, message: &[u8], input: &Input<'_>, output: &mut Output<'_>) -> Step {
         self.stage = Stage::Started;
         self.timing.request_ns = Some(input.end_ns);
         let Some(session) = output.session(AppProtocol::PostgreSql) else { return Step::SideDone };
-        session.number(postgresql::VERSION, version);
+        if let Some((_, version)) = packet_header(message) {
+            session.number(postgresql::VERSION, version);
+        }
         let (mut user, mut database): (&[u8], &[u8]) = (b"", b"");
         for (name, value) in pairs(&message[PACKET_HEADER_BYTES..]) {
             match name {
