@@ -35,6 +35,7 @@ pub mod ntp;
 pub mod radius;
 pub mod mysql;
 pub mod postgresql;
+pub mod sip;
 pub mod ssh;
 
 mod text;

@@ -17,6 +17,7 @@ macro_rules! parsers {
 
         /// The state of one flow.
         #[derive(Debug)]
+        #[expect(clippy::large_enum_variant, reason = "a pool has room for the largest anyway")]
         pub(crate) enum State {
             Free,
             $($kind($parser)),+
@@ -94,6 +95,7 @@ parsers! {
     Ntp: crate::ntp::Ntp,
     PostgreSql: crate::postgresql::PostgreSql,
     MySql: crate::mysql::MySql,
+    Sip: crate::sip::Sip,
 }
 
 // A pool of these is reserved a worker.
