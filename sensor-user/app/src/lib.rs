@@ -37,6 +37,7 @@ pub mod mysql;
 pub mod postgresql;
 pub mod sip;
 pub mod ssh;
+pub mod tls;
 
 mod text;
 mod waiting;

@@ -83,6 +83,13 @@ impl Output<'_> {
         Some(self.drafts.draft_mut(&session.draft))
     }
 
+    /// The same values, beside a buffer to set them from.
+    pub fn session_beside(&mut self, protocol: AppProtocol, id: &BufferId) -> (Option<&mut Draft>, &[u8]) {
+        let has_room = self.session(protocol).is_some();
+        let session = self.session.as_ref().filter(|_| has_room);
+        (session.map(|session| self.drafts.draft_mut(&session.draft)), self.buffers.bytes(id))
+    }
+
     /// The session stands: client and server have greeted each other. Counts as a transaction.
     pub fn establish(&mut self, protocol: AppProtocol, timing: Timing) {
         self.counts.of(protocol).transactions += 1;

@@ -96,6 +96,7 @@ parsers! {
     PostgreSql: crate::postgresql::PostgreSql,
     MySql: crate::mysql::MySql,
     Sip: crate::sip::Sip,
+    Tls: crate::tls::Tls,
 }
 
 // A pool of these is reserved a worker.

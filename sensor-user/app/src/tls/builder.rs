@@ -46,12 +46,94 @@ impl Hello {
         [start, long(&be(&self.ciphers)), short(&[0]), self.extension_block()].concat()
     }
 
-    fn extension_block(&self) -> Vec<u8> {
-        let all = self.extensions.iter();
-        let block: Vec<u8> =
-            all.flat_map(|(number, content)| [&number.to_be_bytes()[..], &long(content)].concat()).collect();
-        if block.is_empty() { block } else { long(&block) }
+    /// The handshake message.
+    pub fn message(&self) -> Vec<u8> {
+        message(1, &self.body())
     }
+
+    fn extension_block(&self) -> Vec<u8> {
+        extension_block(&self.extensions)
+    }
+}
+
+/// The body of a ServerHello.
+pub(crate) fn server_hello(
+    version: u16,
+    random: &[u8; 32],
+    cipher: u16,
+    extensions: &[(u16, Vec<u8>)],
+) -> Vec<u8> {
+    let start = [&version.to_be_bytes()[..], random, &short(&[9; 32]), &cipher.to_be_bytes(), &[0]].concat();
+    [start, extension_block(extensions)].concat()
+}
+
+fn extension_block(extensions: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let each =
+        extensions.iter().map(|(number, content)| [&number.to_be_bytes()[..], &long(content)].concat());
+    let block: Vec<u8> = each.flatten().collect();
+    if block.is_empty() { block } else { long(&block) }
+}
+
+/// A certificate with these names, each as bytes with the tag of its kind.
+pub(crate) fn certificate(
+    issuer: &[(u8, &[u8])],
+    subject: &[(u8, &[u8])],
+    alternative: &[(u8, &[u8])],
+) -> Vec<u8> {
+    let name = |common: &[(u8, &[u8])]| {
+        let country = attribute(&[0x55, 0x04, 0x06], 0x13, b"XX");
+        let names = common.iter().map(|(kind, value)| attribute(&[0x55, 0x04, 0x03], *kind, value));
+        der(0x30, &[country, names.collect::<Vec<_>>().concat()].concat())
+    };
+    let names: Vec<u8> = alternative.iter().flat_map(|(kind, value)| der(*kind, value)).collect();
+    let basic = der(0x30, &[der(6, &[0x55, 0x1d, 0x13]), der(1, &[255]), der(4, &[0x30, 0])].concat());
+    let others = der(0x30, &[der(6, &[0x55, 0x1d, 0x11]), der(4, &der(0x30, &names))].concat());
+    let fields = [
+        der(0xa0, &der(2, &[2])),
+        der(2, &[1, 2, 3]),
+        der(0x30, &der(6, &[42])),
+        name(issuer),
+        der(0x30, &[der(0x17, b"260101000000Z"), der(0x17, b"270101000000Z")].concat()),
+        name(subject),
+        der(0x30, &der(3, &[0; 65])),
+        der(0xa3, &der(0x30, &[basic, others].concat())),
+    ];
+    der(0x30, &[der(0x30, &fields.concat()), der(0x30, &der(6, &[42])), der(3, &[0; 256])].concat())
+}
+
+fn attribute(identifier: &[u8], kind: u8, value: &[u8]) -> Vec<u8> {
+    der(0x31, &der(0x30, &[der(6, identifier), der(kind, value)].concat()))
+}
+
+/// The body of a Certificate message.
+pub(crate) fn certificate_list(certificates: &[Vec<u8>]) -> Vec<u8> {
+    let list: Vec<u8> = certificates.iter().flat_map(|certificate| longer(certificate)).collect();
+    longer(&list)
+}
+
+/// An element of DER.
+pub(crate) fn der(kind: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len();
+    match length {
+        0..=0x7f => [&[kind, length as u8][..], content].concat(),
+        0x80..=0xff => [&[kind, 0x81, length as u8][..], content].concat(),
+        _ => [&[kind, 0x82][..], &long(content)].concat(),
+    }
+}
+
+/// A handshake message.
+pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind][..], &longer(body)].concat()
+}
+
+/// A record.
+pub(crate) fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind, 3, 1][..], &long(content)].concat()
+}
+
+/// Bytes behind 24 bits of their length.
+fn longer(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u32).to_be_bytes()[1..], bytes].concat()
 }
 
 /// Numbers of 16 bits as they are sent.

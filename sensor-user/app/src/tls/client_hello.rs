@@ -31,8 +31,8 @@ pub struct ClientHello<'a> {
 }
 
 impl<'a> ClientHello<'a> {
-    /// Reads the body of the handshake message, as TLS and QUIC have it. `None` if its parts are not within its
-    /// bounds, or if extensions do not fill their block.
+    /// Reads the body of the handshake message, as TLS and QUIC have it. `None` if what comes before the extensions is
+    /// not within its bounds; an extension that is not, and what follows it, does not count.
     pub fn parse(body: &'a [u8]) -> Option<ClientHello<'a>> {
         let (rest, ((version, _random), _session)) =
             (wire::hello_start, wire::short_bytes).parse(body).ok()?;
@@ -56,7 +56,7 @@ impl<'a> ClientHello<'a> {
 
     fn parse_offer(version: u16, input: &'a [u8]) -> Option<ClientHello<'a>> {
         let (rest, (ciphers, _compressions)) = (wire::numbers, wire::short_bytes).parse(input).ok()?;
-        let extensions = wire::extensions(rest)?;
+        let extensions = Extensions::ending(rest);
         let mut hello = ClientHello { version, ciphers, extensions, ..ClientHello::default() };
         let mut seen = 0u64;
         for (number, content) in extensions.iter() {
@@ -141,10 +141,20 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_whose_extensions_do_not_fit_their_block_is_none() {
-        let mut body = Hello::new(&[47]).extension(23, &[1, 2]).body();
+    fn an_extension_that_lies_about_its_length_does_not_count() {
+        let mut body = Hello::new(&[47]).server_name("a.example").extension(23, &[1, 2]).body();
         *body.iter_mut().nth_back(2).unwrap() = 200;
-        assert_eq!(ClientHello::parse(&body), None);
+        let hello = ClientHello::parse(&body).unwrap();
+        assert_eq!(hello.extensions.types().collect::<Vec<_>>(), [0]);
+        assert_eq!(hello.server_name, Some(&b"a.example"[..]));
+    }
+
+    #[test]
+    fn of_a_block_that_is_longer_than_the_hello_what_is_there_counts() {
+        let mut body = Hello::new(&[47]).server_name("a.example").body();
+        let bare = Hello::new(&[47]).body().len();
+        body[bare..bare + 2].copy_from_slice(&[0xff, 0xff]);
+        assert_eq!(ClientHello::parse(&body).unwrap().server_name, Some(&b"a.example"[..]));
     }
 
     #[test]
@@ -185,12 +195,18 @@ mod tests {
         }
 
         #[test]
-        fn a_hello_that_was_cut_is_none(end in 0usize..180) {
+        fn a_hello_that_was_cut_has_no_more_than_the_whole_one(end in 0usize..200) {
             let body = Hello::usual("www.example.org").body();
-            // One that ends before its extensions is one without them.
-            let bare = Hello::new(&[1, 2, 3]).body().len();
-            let expected = end == bare || end >= body.len();
-            prop_assert_eq!(ClientHello::parse(&body[..end.min(body.len())]).is_some(), expected);
+            let whole = ClientHello::parse(&body).unwrap();
+            let before_extensions = Hello::new(&[1, 2, 3]).body().len();
+            let end = end.min(body.len());
+            let cut = ClientHello::parse(&body[..end]);
+            prop_assert_eq!(cut.is_some(), end >= before_extensions);
+            let Some(cut) = cut else { return Ok(()) };
+            let types: Vec<u16> = cut.extensions.types().collect();
+            let expected: Vec<u16> = whole.extensions.types().take(types.len()).collect();
+            prop_assert_eq!(types, expected);
+            prop_assert!(cut.server_name.is_none() || cut.server_name == whole.server_name);
         }
     }
 }

@@ -42,11 +42,12 @@ pub fn describe(hello: &ClientHello<'_>, carrier: Carrier, keys: &Keys, draft: &
     push_decimals(draft, keys.ciphers, hello.ciphers.iter());
 }
 
-fn push_decimals(draft: &mut Draft, key: Key, numbers: impl Iterator<Item = u16>) {
+/// Numbers with hyphens in between.
+pub fn push_decimals<N: Into<u64>>(draft: &mut Draft, key: Key, numbers: impl Iterator<Item = N>) {
     draft.text_with(key, |writer| {
         for (place, number) in numbers.enumerate() {
             writer.push_str(if place > 0 { "-" } else { "" });
-            writer.push_number(u64::from(number));
+            writer.push_number(number.into());
         }
     });
 }

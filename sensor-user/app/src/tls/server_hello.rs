@@ -10,7 +10,7 @@ use nom::{
 };
 
 /// The random of a ServerHello that asks for another ClientHello (RFC 8446, section 4.1.3).
-const RETRY_RANDOM: [u8; 32] = [
+pub(super) const RETRY_RANDOM: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
     0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
@@ -30,8 +30,8 @@ pub struct ServerHello<'a> {
 }
 
 impl<'a> ServerHello<'a> {
-    /// Reads the body of the handshake message. `None` if its parts are not within its bounds, or if extensions do not
-    /// fill their block.
+    /// Reads the body of the handshake message. `None` if what comes before the extensions is not within its bounds; an
+    /// extension that is not, and what follows it, does not count.
     pub fn parse(body: &'a [u8]) -> Option<ServerHello<'a>> {
         let (rest, (version, random)) = wire::hello_start(body).ok()?;
         let (rest, cipher) = if has_session(version) {
@@ -40,7 +40,7 @@ impl<'a> ServerHello<'a> {
         } else {
             be_u16::<_, ()>(rest).ok()?
         };
-        let extensions = wire::extensions(rest)?;
+        let extensions = Extensions::ending(rest);
         let is_retry = random == RETRY_RANDOM;
         let mut hello =
             ServerHello { version, cipher, extensions, supported_version: None, alpn: None, is_retry };

@@ -4,7 +4,7 @@ use nom::{
     Parser as _,
     bytes::complete::take,
     combinator::verify,
-    multi::{length_data, many0_count},
+    multi::length_data,
     number::complete::{be_u8, be_u16},
 };
 
@@ -15,11 +15,11 @@ pub(super) type Read<'a, T> = nom::IResult<&'a [u8], T, ()>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Numbers<'a>(&'a [u8]);
 
-/// Extensions in the order in which they were sent, each within its bounds.
+/// Extensions in the order in which they were sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extensions<'a>(&'a [u8]);
 
-/// Values with a byte of length before each, each within its bounds.
+/// Values with a byte of length before each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Names<'a>(&'a [u8]);
 
@@ -40,12 +40,15 @@ impl<'a> Numbers<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// `None` if they do not fill the bytes exactly.
-    pub fn new(bytes: &'a [u8]) -> Option<Extensions<'a>> {
-        let (rest, _) = many0_count(extension).parse(bytes).ok()?;
-        rest.is_empty().then_some(Extensions(bytes))
+    /// The block that ends a hello; one that ends before it has none. Of a block that claims more than there is, what
+    /// is there counts.
+    pub(super) fn ending(hello: &'a [u8]) -> Extensions<'a> {
+        let Some((length, block)) = hello.split_first_chunk() else { return Extensions::default() };
+        let length = usize::from(u16::from_be_bytes(*length));
+        Extensions(&block[..block.len().min(length)])
     }
 
+    /// Those before the first that is out of bounds.
     pub fn iter(self) -> impl Iterator<Item = (u16, &'a [u8])> + Clone {
         let mut rest = self.0;
         std::iter::from_fn(move || {
@@ -85,15 +88,6 @@ pub(super) fn numbers(input: &[u8]) -> Read<'_, Numbers<'_>> {
 /// Names behind 16 bits of their length.
 pub(super) fn names(input: &[u8]) -> Read<'_, Names<'_>> {
     long_bytes.map(Names).parse(input)
-}
-
-/// The block that ends a hello; one that ends before it has none.
-pub(super) fn extensions(input: &[u8]) -> Option<Extensions<'_>> {
-    if input.is_empty() {
-        return Some(Extensions::default());
-    }
-    let (_, block) = long_bytes(input).ok()?;
-    Extensions::new(block)
 }
 
 /// Version and random, with which both hellos begin.
