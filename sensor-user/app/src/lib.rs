@@ -31,10 +31,10 @@ pub mod stream;
 
 pub mod dhcp;
 pub mod dhcpv6;
-pub mod ntp;
-pub mod radius;
 pub mod mysql;
+pub mod ntp;
 pub mod postgresql;
+pub mod radius;
 pub mod sip;
 pub mod ssh;
 pub mod tls;
