@@ -36,6 +36,7 @@ pub mod ntp;
 pub mod postgresql;
 pub mod radius;
 pub mod sip;
+pub mod snmp;
 pub mod ssh;
 pub mod tls;
 

@@ -97,6 +97,7 @@ parsers! {
     MySql: crate::mysql::MySql,
     Sip: crate::sip::Sip,
     Tls: crate::tls::Tls,
+    Snmp: crate::snmp::Snmp,
 }
 
 // A pool of these is reserved a worker.
