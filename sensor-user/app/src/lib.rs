@@ -33,18 +33,18 @@ pub mod dhcp;
 pub mod dhcpv6;
 pub mod mysql;
 pub mod ntp;
-pub mod postgresql;
 pub mod radius;
 pub mod sip;
 pub mod snmp;
+pub mod postgresql;
 pub mod ssh;
 pub mod tls;
 
 mod text;
 mod waiting;
 
-#[cfg(test)]
-mod harness;
+#[cfg(any(test, feature = "harness"))]
+pub mod harness;
 
 pub use counts::{Counts, ProtocolCounts};
 pub use inspector::{Annotation, Inspector, Interest, Payload, Transaction};
