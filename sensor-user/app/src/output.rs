@@ -116,6 +116,16 @@ impl Output<'_> {
         self.buffers.extend(id, bytes)
     }
 
+    /// Writes at a place, as far ahead as the buffer reaches, without changing how many bytes count. Whether it fits.
+    pub fn write_buffer(&mut self, id: &BufferId, at: usize, bytes: &[u8]) -> bool {
+        self.buffers.write(id, at, bytes)
+    }
+
+    /// Sets how many bytes of a buffer count, all of which have been written.
+    pub fn set_buffer_length(&mut self, id: &BufferId, length: usize) {
+        self.buffers.set_length(id, length);
+    }
+
     /// Drops bytes at the start of a buffer.
     pub fn consume_buffer(&mut self, id: &BufferId, bytes: usize) {
         self.buffers.consume(id, bytes);

@@ -17,7 +17,6 @@ macro_rules! parsers {
 
         /// The state of one flow.
         #[derive(Debug)]
-        #[expect(clippy::large_enum_variant, reason = "a pool has room for the largest anyway")]
         pub(crate) enum State {
             Free,
             $($kind($parser)),+
@@ -98,6 +97,7 @@ parsers! {
     Sip: crate::sip::Sip,
     Tls: crate::tls::Tls,
     Snmp: crate::snmp::Snmp,
+    Quic: crate::quic::Quic,
 }
 
 // A pool of these is reserved a worker.

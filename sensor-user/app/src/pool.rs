@@ -141,4 +141,9 @@ impl Buffers {
         place.copy_from_slice(bytes);
         true
     }
+
+    /// Sets how many bytes count.
+    pub(crate) fn set_length(&mut self, id: &BufferId, length: usize) {
+        self.lengths[id.0 as usize] = length.min(BUFFER_BYTES);
+    }
 }
