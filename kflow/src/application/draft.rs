@@ -162,6 +162,11 @@ impl TextWriter<'_> {
         self.push_str(std::str::from_utf8(&buffer[..used]).expect("an address is ASCII"));
     }
 
+    /// Whether there was no room for all of it: nothing more is taken.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     /// Nothing follows a text that was cut.
     pub fn push_str(&mut self, text: &str) {
         if self.is_cut {

@@ -186,7 +186,7 @@ const fn is_equal(a: &[u8], b: &[u8]) -> bool {
 }
 
 fields! { dns:
-    QUERY = Text 0 "dns_query" DnsName "Name of the first question, without the final dot.";
+    QUERY = Text 0 "dns_query" DnsName "Name of the first question, without the final dot; of an answer without question, of its first record.";
     ANSWERS = Text 1 "dns_answers" DnsName "Answer records, separated by semicolons: data, slash, type.";
     ANSWER_TTLS = Text 2 "dns_answer_ttls" Open "Their times to live in seconds, in the same order.";
     QUERY_TYPE = Number 0 "dns_query_type" Open "Type of the first question (IANA DNS parameters).";
@@ -198,6 +198,7 @@ fields! { dns:
     EDNS_UDP_BYTES = Number 6 "dns_edns_udp_bytes" Open "Largest answer over UDP that the query's EDNS allows.";
     EDNS_FLAGS = Number 7 "dns_edns_flags" Open "Flags of the query's EDNS, such as DO (0x8000).";
     QUESTION_COUNT = Number 8 "dns_question_count" Open "Questions that the header announces.";
+    REPEATED_QUERIES = Number 9 "dns_repeated_queries" Open "Times that the query was sent again before it was answered.";
 }
 
 fields! { http:

@@ -40,6 +40,7 @@ pub mod quic;
 pub mod sip;
 pub mod snmp;
 pub mod postgresql;
+pub mod dns;
 pub mod ssh;
 pub mod tls;
 

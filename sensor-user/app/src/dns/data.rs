@@ -1,0 +1,190 @@
+//! What a record says, as text: `192.0.2.1/A`, `10 mail.example/MX`.
+//!
+//! Data are written as master files have them, but without quotation marks; keys, signatures and bitmaps are left out.
+//! Data of a type that the table does not describe, or that are not as it says, are only measured: `\# 14/TYPE65280`.
+
+use super::{
+    kinds::{Kind, Part, write_kind},
+    message::{Flaw, Record, take},
+    name::{Name, Place, write_text},
+};
+use kflow::application::TextWriter;
+use nom::{
+    multi::length_data,
+    number::complete::{be_u8, be_u16, be_u32, be_u128},
+};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A value that is written.
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
+    Name(Name<'a>),
+    Number(u32),
+    Address(IpAddr),
+    Kind(u16),
+    Text(&'a [u8]),
+    Hex(&'a [u8]),
+    Parameter(u16, &'a [u8]),
+}
+
+/// The data of a record, a slash, its type.
+pub fn write_record(record: &Record<'_>, writer: &mut TextWriter<'_>) {
+    let parts = Kind::find(record.kind).map_or(&[][..], |kind| kind.parts);
+    // All is read before the first of it is written, because what is written stays.
+    let fits = !parts.is_empty() && visit(record, parts, |_| {}).is_ok();
+    if fits {
+        let mut separator = "";
+        let visited = visit(record, parts, |value| {
+            writer.push_str(separator);
+            write(value, writer);
+            separator = " ";
+        });
+        debug_assert!(visited.is_ok());
+    } else {
+        writer.push_str(r"\# ");
+        writer.push_number(record.data().len() as u64);
+    }
+    writer.push_str("/");
+    write_kind(record.kind, writer);
+}
+
+/// Reads the values that data are made of.
+fn visit<'a>(record: &Record<'a>, parts: &[Part], mut visit: impl FnMut(Value<'a>)) -> Result<(), Flaw> {
+    let mut left = record.data();
+    for part in parts {
+        left = visit_part(record, left, *part, &mut visit)?;
+    }
+    if left.is_empty() { Ok(()) } else { Err(Flaw::Invalid) }
+}
+
+/// Reads a part of the data that are left. What is left behind it.
+fn visit_part<'a>(
+    record: &Record<'a>,
+    left: &'a [u8],
+    part: Part,
+    visit: &mut impl FnMut(Value<'a>),
+) -> Result<&'a [u8], Flaw> {
+    let (after, value) = match part {
+        Part::Domain => {
+            let (name, end) = Name::read(record.message, record.data_end - left.len())?;
+            (record.message.get(end..record.data_end).ok_or(Flaw::Invalid)?, Value::Name(name))
+        }
+        Part::U8 => take(left, be_u8).map(|(after, number)| (after, Value::Number(number.into())))?,
+        Part::U16 => take(left, be_u16).map(|(after, number)| (after, Value::Number(number.into())))?,
+        Part::U32 => take(left, be_u32).map(|(after, number)| (after, Value::Number(number)))?,
+        Part::Ipv4 => {
+            let (after, bits) = take(left, be_u32)?;
+            (after, Value::Address(Ipv4Addr::from_bits(bits).into()))
+        }
+        Part::Ipv6 => {
+            let (after, bits) = take(left, be_u128)?;
+            (after, Value::Address(Ipv6Addr::from_bits(bits).into()))
+        }
+        Part::Type => take(left, be_u16).map(|(after, number)| (after, Value::Kind(number)))?,
+        Part::Piece => take(left, length_data(be_u8)).map(|(after, text)| (after, Value::Text(text)))?,
+        Part::Pieces => {
+            let mut left = left;
+            while !left.is_empty() {
+                let (after, text) = take(left, length_data(be_u8))?;
+                visit(Value::Text(text));
+                left = after;
+            }
+            return Ok(left);
+        }
+        Part::Parameters => {
+            let mut left = left;
+            while !left.is_empty() {
+                let (after, (key, value)) = take(left, (be_u16, length_data(be_u16)))?;
+                visit(Value::Parameter(key, value));
+                left = after;
+            }
+            return Ok(left);
+        }
+        Part::Rest => (&[][..], Value::Text(left)),
+        Part::Hex => (&[][..], Value::Hex(left)),
+        Part::Omitted => return Ok(&[]),
+    };
+    visit(value);
+    Ok(after)
+}
+
+fn write(value: Value<'_>, writer: &mut TextWriter<'_>) {
+    match value {
+        Value::Name(name) => name.write(writer, Place::InList),
+        Value::Number(number) => writer.push_number(u64::from(number)),
+        Value::Address(address) => writer.push_address(address),
+        Value::Kind(number) => write_kind(number, writer),
+        Value::Text(text) => write_text(writer, text, Place::InList),
+        Value::Hex(octets) => write_hex(octets, writer),
+        Value::Parameter(key, value) => write_parameter(key, value, writer),
+    }
+}
+
+fn write_hex(octets: &[u8], writer: &mut TextWriter<'_>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for octet in octets {
+        writer.push(&[DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 0xF)]]);
+    }
+}
+
+/// A parameter of a service (RFC 9460, section 14.3.2). Of those whose values are long or unknown, the name only.
+fn write_parameter(key: u16, value: &[u8], writer: &mut TextWriter<'_>) {
+    match key {
+        0 => writer.push_str("mandatory"),
+        1 => {
+            writer.push_str("alpn");
+            write_values(alpn_protocols(value), writer, |protocol, writer| {
+                write_text(writer, protocol, Place::InList);
+            });
+        }
+        2 => writer.push_str("no-default-alpn"),
+        3 => {
+            writer.push_str("port");
+            write_values(value.as_chunks().0.iter(), writer, |port, writer| {
+                writer.push_number(u64::from(u16::from_be_bytes(*port)));
+            });
+        }
+        4 => {
+            writer.push_str("ipv4hint");
+            write_values(value.as_chunks::<4>().0.iter(), writer, |address, writer| {
+                writer.push_address(IpAddr::from(*address));
+            });
+        }
+        5 => writer.push_str("ech"),
+        6 => {
+            writer.push_str("ipv6hint");
+            write_values(value.as_chunks::<16>().0.iter(), writer, |address, writer| {
+                writer.push_address(IpAddr::from(*address));
+            });
+        }
+        7 => {
+            writer.push_str("dohpath=");
+            write_text(writer, value, Place::InList);
+        }
+        _ => {
+            writer.push_str("key");
+            writer.push_number(u64::from(key));
+        }
+    }
+}
+
+/// An equals sign, and what is listed behind it.
+fn write_values<T>(
+    values: impl Iterator<Item = T>,
+    writer: &mut TextWriter<'_>,
+    write: impl Fn(T, &mut TextWriter<'_>),
+) {
+    for (index, value) in values.enumerate() {
+        writer.push_str(if index == 0 { "=" } else { "," });
+        write(value, writer);
+    }
+}
+
+/// The names of protocols, as far as their lengths are right.
+fn alpn_protocols(mut value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (after, protocol) = take(value, length_data(be_u8)).ok()?;
+        value = after;
+        Some(protocol)
+    })
+}
