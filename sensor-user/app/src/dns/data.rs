@@ -188,3 +188,91 @@ fn alpn_protocols(mut value: &[u8]) -> impl Iterator<Item = &[u8]> {
         Some(protocol)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::{
+        build::{Build, FIRST_NAME, piece, wire},
+        message::Reader,
+    };
+    use kflow::application::{AppProtocol, Draft, protocols::dns};
+    use proptest::prelude::*;
+
+    fn text(kind: u16, parts: &[&[u8]]) -> String {
+        let message = Build::answer(1, "example.com", kind).says(kind, 1, &parts.concat()).bytes();
+        let (_, mut reader) = Reader::new(&message).unwrap();
+        reader.question().unwrap();
+        let record = reader.record().unwrap();
+        let mut draft = Draft::new(4096);
+        draft.begin(AppProtocol::Dns);
+        draft.text_with(dns::ANSWERS, |writer| write_record(&record, writer));
+        draft.to_application(None).text(dns::ANSWERS).unwrap().to_string()
+    }
+
+    #[test]
+    fn names_and_numbers_are_written_in_their_order() {
+        let host = &wire("a.example")[..];
+        assert_eq!(text(2, &[b"\x02ns", FIRST_NAME]), "ns.example.com/NS");
+        assert_eq!(text(15, &[&[0, 10], host]), "10 a.example/MX");
+        assert_eq!(text(33, &[&[0, 1, 0, 2, 0, 80], host]), "1 2 80 a.example/SRV");
+        let numbers = [0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5];
+        assert_eq!(text(6, &[host, FIRST_NAME, &numbers]), "a.example example.com 1 2 3 4 5/SOA");
+        let order = [0, 100, 0, 10];
+        let naptr = [&piece(b"u")[..], &piece(b"E2U+sip"), &piece(b"!^.*$!sip:a@b;c!")].concat();
+        let expected = r"100 10 u E2U+sip !^.*$!sip:a@b\059c! ./NAPTR";
+        assert_eq!(text(35, &[&order, &naptr, &[0]]), expected);
+    }
+
+    #[test]
+    fn texts_stand_one_behind_the_other() {
+        assert_eq!(text(16, &[&piece(b"v=spf1 -all")]), "v=spf1 -all/TXT");
+        assert_eq!(text(16, &[&piece(b"v=DKIM1; p=AB"), &piece(b"CD\n")]), r"v=DKIM1\059 p=AB CD\010/TXT");
+        assert_eq!(text(257, &[&[0], &piece(b"issue"), b"ca.example"]), "0 issue ca.example/CAA");
+        assert_eq!(text(13, &[&piece(b"ARM"), &piece(b"Linux")]), "ARM Linux/HINFO");
+    }
+
+    #[test]
+    fn of_keys_and_signatures_the_heads_are_written() {
+        assert_eq!(text(43, &[&[0xFF, 0xFF, 8, 2, 0xAB, 0x01]]), "65535 8 2 ab01/DS");
+        assert_eq!(text(48, &[&[1, 1, 3, 13], b"key"]), "257 3 13/DNSKEY");
+        let head = [0, 1, 8, 2, 0, 0, 0, 60, 0, 0, 0, 2, 0, 0, 0, 1, 0, 9];
+        assert_eq!(text(46, &[&head, &wire("example"), b"signature"]), "A 8 2 60 2 1 9 example/RRSIG");
+        assert_eq!(text(47, &[&wire("b.example"), &[0, 1, 0x40]]), "b.example/NSEC");
+    }
+
+    #[test]
+    fn parameters_of_services_are_named() {
+        let alpn = [&[0, 1, 0, 6][..], &piece(b"h2"), &piece(b"h3")].concat();
+        let port = [0, 3, 0, 2, 0x20, 0xFB];
+        let hints = [0, 4, 0, 8, 192, 0, 2, 1, 192, 0, 2, 2];
+        let hint = [&[0, 6, 0, 16, 0x20, 1, 0xD, 0xB8][..], &[0; 11], &[1]].concat();
+        let others = [0, 2, 0, 0, 0, 5, 0, 3, 1, 2, 3, 0x02, 0x9A, 0, 1, 9];
+        let expected = "1 . alpn=h2,h3 port=8443 ipv4hint=192.0.2.1,192.0.2.2 ipv6hint=2001:db8::1 \
+                        no-default-alpn ech key666/HTTPS";
+        assert_eq!(text(65, &[&[0, 1, 0], &alpn, &port, &hints, &hint, &others]), expected);
+        let path = [&[0, 7, 0, 6][..], b"/q{?d}"].concat();
+        assert_eq!(text(64, &[&[0, 0], &wire("svc.example"), &path]), "0 svc.example dohpath=/q{?d}/SVCB");
+    }
+
+    #[test]
+    fn what_is_not_as_the_table_says_is_measured() {
+        assert_eq!(text(1, &[&[1, 2, 3]]), r"\# 3/A");
+        assert_eq!(text(1, &[&[1, 2, 3, 4, 5]]), r"\# 5/A");
+        assert_eq!(text(15, &[&[0, 10]]), r"\# 2/MX");
+        assert_eq!(text(16, &[b"\x05abc"]), r"\# 4/TXT");
+        assert_eq!(text(10, &[b"anything"]), r"\# 8/NULL");
+        assert_eq!(text(65_280, &[b"anything"]), r"\# 8/TYPE65280");
+        let beyond = [&[0xC0, 12][..], &wire("more")].concat();
+        assert_eq!(text(2, &[&beyond]), r"\# 8/NS");
+    }
+
+    proptest! {
+        #[test]
+        fn any_data_become_one_item(kind in 0u16..300, data in prop::collection::vec(any::<u8>(), 0..200)) {
+            let text = text(kind, &[&data]);
+            prop_assert!(!text.contains(';') && !text.contains(char::is_control));
+            prop_assert!(text.contains('/'));
+        }
+    }
+}

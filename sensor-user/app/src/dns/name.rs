@@ -152,3 +152,123 @@ impl<'a> Labels<'a> {
         self.message.get(at).copied().ok_or(Flaw::Short)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::build::{piece, wire};
+    use kflow::application::{AppProtocol, Draft, protocols::dns};
+    use proptest::prelude::*;
+
+    const HEADER: [u8; HEADER_BYTES] = [0; HEADER_BYTES];
+
+    fn read(parts: &[&[u8]]) -> Result<usize, Flaw> {
+        let message = [&HEADER, &parts.concat()[..]].concat();
+        Name::read(&message, HEADER_BYTES).map(|(_, end)| end - HEADER_BYTES)
+    }
+
+    fn text(message: &[u8], start: usize, place: Place) -> String {
+        let (name, _) = Name::read(message, start).unwrap();
+        let mut draft = Draft::new(4096);
+        draft.begin(AppProtocol::Dns);
+        draft.text_with(dns::QUERY, |writer| name.write(writer, place));
+        draft.to_application(None).text(dns::QUERY).unwrap().to_string()
+    }
+
+    fn text_of(label: &[u8], place: Place) -> String {
+        text(&[&HEADER[..], &piece(label), &[0]].concat(), HEADER_BYTES, place)
+    }
+
+    #[test]
+    fn a_pointer_leads_to_labels_before() {
+        let message = [&HEADER[..], &wire("example.com"), &piece(b"www"), &[0xC0, 12], b"rest"].concat();
+        let start = HEADER_BYTES + 13;
+        assert_eq!(text(&message, start, Place::Alone), "www.example.com");
+        assert_eq!(Name::read(&message, start).unwrap().1, start + 6);
+        assert_eq!(Name::skip(&message, start), Ok(start + 6));
+    }
+
+    #[test]
+    fn pointers_that_do_not_lead_back_are_invalid() {
+        assert_eq!(read(&[&[0xC0, 12]]), Err(Flaw::Invalid), "to itself");
+        assert_eq!(read(&[b"\x01a", &[0xC0, 12]]), Err(Flaw::Invalid), "to its own labels");
+        assert_eq!(read(&[&[0xC0, 20], &[0; 20]]), Err(Flaw::Invalid), "forward");
+        assert_eq!(read(&[&[0xC0, 2]]), Err(Flaw::Invalid), "into the header");
+    }
+
+    #[test]
+    fn pointers_to_pointers_end() {
+        let chain = |pointers: usize| {
+            let mut message = [&HEADER[..], b"\x01a\x00"].concat();
+            let mut start = HEADER_BYTES;
+            for _ in 0..pointers {
+                let target = start as u16 | 0xC000;
+                start = message.len();
+                message.extend_from_slice(&target.to_be_bytes());
+            }
+            Name::read(&message, start).map(|(_, end)| end == message.len())
+        };
+        assert_eq!(chain(usize::from(POINTERS_MAX)), Ok(true));
+        assert_eq!(chain(usize::from(POINTERS_MAX) + 1), Err(Flaw::Invalid));
+        assert_eq!(chain(8000), Err(Flaw::Invalid));
+    }
+
+    #[test]
+    fn a_name_has_255_octets_at_most() {
+        let label = [&[63][..], &[b'a'; 63]].concat();
+        let longest = [&label[..], &label, &label, &[61], &[b'a'; 61], &[0]].concat();
+        assert_eq!(longest.len(), NAME_BYTES_MAX);
+        assert_eq!(read(&[&longest]), Ok(NAME_BYTES_MAX));
+        assert_eq!(read(&[&label, &label, &label, &[62], &[b'a'; 62], &[0]]), Err(Flaw::Invalid));
+        assert_eq!(read(&[&b"\x01a".repeat(10_000), &[0]]), Err(Flaw::Invalid));
+    }
+
+    #[test]
+    fn a_name_that_ends_early_is_short_and_other_kinds_of_labels_are_invalid() {
+        assert_eq!(read(&[]), Err(Flaw::Short));
+        assert_eq!(read(&[b"\x05exam"]), Err(Flaw::Short));
+        assert_eq!(read(&[b"\x01a"]), Err(Flaw::Short));
+        assert_eq!(read(&[b"\x01a\xC0"]), Err(Flaw::Short));
+        assert_eq!(read(&[b"\x40a\x00"]), Err(Flaw::Invalid));
+        assert_eq!(read(&[b"\x80a\x00"]), Err(Flaw::Invalid));
+    }
+
+    #[test]
+    fn labels_are_what_they_are_and_the_root_is_a_dot() {
+        assert_eq!(text(&[&HEADER[..], &[0]].concat(), HEADER_BYTES, Place::Alone), ".");
+        assert_eq!(text_of(b"Room 2.1", Place::Alone), "Room 2.1");
+        assert_eq!(text_of("Büro".as_bytes(), Place::Alone), "Büro");
+        assert_eq!(text_of(b"caf\xE9s", Place::Alone), "caf\u{FFFD}s");
+        assert_eq!(text_of(b"a\0b\r\x7F\\", Place::Alone), r"a\000b\013\127\092");
+        assert_eq!(text_of(b"a;b", Place::Alone), "a;b");
+        assert_eq!(text_of(b"a;b", Place::InList), r"a\059b");
+    }
+
+    proptest! {
+        #[test]
+        fn names_read_as_they_were_written(labels in prop::collection::vec("[a-zA-Z0-9_-]{1,9}", 0..20)) {
+            let name = labels.join(".");
+            let message = [&HEADER[..], &wire(&name), b"rest"].concat();
+            let expected = if labels.is_empty() { "." } else { &name };
+            prop_assert_eq!(text(&message, HEADER_BYTES, Place::Alone), expected);
+            let end = message.len() - 4;
+            prop_assert_eq!(Name::read(&message, HEADER_BYTES).unwrap().1, end);
+            prop_assert_eq!(Name::skip(&message, HEADER_BYTES), Ok(end));
+        }
+
+        /// Few values, so that pointers and lengths lead somewhere.
+        #[test]
+        fn any_name_is_bounded_and_ends_in_the_message(
+            bytes in prop::collection::vec(prop_oneof![0u8..6, Just(0xC0), any::<u8>()], 0..300),
+            start in 0usize..300,
+        ) {
+            if let Ok((name, end)) = Name::read(&bytes, start) {
+                prop_assert!(end <= bytes.len());
+                prop_assert_eq!(Name::skip(&bytes, start), Ok(end));
+                let octets: usize = name.labels().map(|label| 1 + label.len()).sum();
+                prop_assert!(octets < NAME_BYTES_MAX);
+                prop_assert!(name.labels().all(|label| label.len() <= 63));
+            }
+        }
+    }
+}

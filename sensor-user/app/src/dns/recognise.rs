@@ -133,3 +133,114 @@ fn is_plain_question(question: &Question<'_>) -> bool {
         && CLASSES.contains(&question.class)
         && question.name.labels().flatten().all(u8::is_ascii_graphic)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dns::build::{A, ANSWER, Build, IN, piece, wire},
+        parser::Sender,
+    };
+    use Recognition::{More, No, Yes};
+    use proptest::prelude::*;
+
+    fn udp(port: u16, bytes: &[u8]) -> Recognition {
+        ask(Transport::Udp, port, bytes)
+    }
+
+    fn tcp(port: u16, bytes: &[u8]) -> Recognition {
+        ask(Transport::Tcp, port, bytes)
+    }
+
+    fn ask(transport: Transport, receiver_port: u16, bytes: &[u8]) -> Recognition {
+        recognise(&Opening { bytes, transport, sender: Sender::Source, sender_port: 40_000, receiver_port })
+    }
+
+    fn query() -> Build {
+        Build::query(1, "www.example.com", A)
+    }
+
+    fn answer() -> Build {
+        Build::answer(1, "www.example.com", A).says(A, 300, &[192, 0, 2, 1])
+    }
+
+    #[test]
+    fn whole_messages_are_known_on_any_port() {
+        for port in [53, 5353, 5355, 443, 8053] {
+            assert_eq!(udp(port, &query().bytes()), Yes, "{port}");
+            assert_eq!(udp(port, &query().edns(1232, 0, 0).bytes()), Yes, "{port}");
+            assert_eq!(udp(port, &answer().bytes()), Yes, "{port}");
+            assert_eq!(tcp(port, &query().framed()), Yes, "{port}");
+        }
+    }
+
+    #[test]
+    fn only_on_its_ports_something_may_be_behind_a_message_or_missing() {
+        let longer = [&answer().bytes()[..], b"more"].concat();
+        let shorter = &query().bytes()[..20];
+        assert_eq!([udp(53, &longer), udp(53, shorter)], [Yes, Yes]);
+        assert_eq!([udp(4000, &longer), udp(4000, shorter)], [No, No]);
+    }
+
+    #[test]
+    fn a_header_alone_is_an_answer_to_what_nobody_could_read() {
+        let refused = Build::new(1, flag::RESPONSE | 1).bytes();
+        assert_eq!([udp(53, &refused), udp(4000, &refused)], [Yes, No]);
+        assert_eq!(udp(53, &Build::new(1, 0).bytes()), No);
+    }
+
+    #[test]
+    fn multicast_answers_have_no_question() {
+        let answer =
+            Build::new(0, flag::RESPONSE).record(ANSWER, &wire("a.local"), A, IN, 1, &[192, 0, 2, 1]);
+        assert_eq!([udp(5353, &answer.clone().bytes()), udp(4000, &answer.bytes())], [Yes, No]);
+    }
+
+    #[test]
+    fn netbios_names_are_not_of_dns() {
+        let label = piece(&[b'C'; NETBIOS_LABEL_BYTES]);
+        let name = [&label[..], &[0]].concat();
+        let netbios = Build::new(1, flag::RECURSION_DESIRED).question(&name, NETBIOS_KINDS[0], IN).bytes();
+        assert_eq!([udp(137, &netbios), udp(40_137, &netbios)], [No, No]);
+        assert_eq!(udp(137, &query().bytes()), No);
+    }
+
+    #[test]
+    fn other_protocols_are_not_taken_for_dns() {
+        let stun = [0x00, 0x01, 0x00, 0x00, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let ntp = [&[0x23, 0, 6, 0xEC][..], &[0; 44]].concat();
+        let zeros = [0; 40];
+        for bytes in [&stun[..], &ntp, &zeros, b"M-SEARCH * HTTP/1.1\r\n\r\n"] {
+            for port in [53, 4000] {
+                assert_eq!(udp(port, bytes), No, "{bytes:?}");
+            }
+        }
+        for bytes in
+            [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03", b"SSH-2.0-x\r\n"]
+        {
+            assert_eq!(tcp(4000, bytes), No, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_stream_is_waited_for() {
+        let question_end = query().framed().len();
+        let query = query().edns(1232, 0, 0).framed();
+        for length in 0..query.len() {
+            let expected = if length < question_end { More } else { Yes };
+            assert_eq!(tcp(53, &query[..length]), expected, "{length}");
+            assert_eq!(tcp(4000, &query[..length]), More, "{length}");
+        }
+    }
+
+    proptest! {
+        /// Of any bytes, those that are a whole message are rare enough.
+        #[test]
+        fn any_bytes_are_not_dns_on_other_ports(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(udp(4000, &bytes), No);
+            prop_assert!(tcp(4000, &bytes) != Yes);
+            udp(53, &bytes);
+            tcp(53, &bytes);
+        }
+    }
+}

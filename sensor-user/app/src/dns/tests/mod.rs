@@ -1,5 +1,7 @@
 //! Conversations, and what comes of them.
 
+mod laws;
+
 use super::{
     build::{A, AAAA, ANSWER, AXFR, Build, CNAME, IN, PTR, SRV, TXT, piece, wire},
     message::flag,
