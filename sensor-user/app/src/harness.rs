@@ -150,7 +150,7 @@ impl Conversation {
             protocol = annotation.app_protocol;
             match annotation.application {
                 Some(first) if annotation.transactions as usize > transactions.len() => {
-                    transactions.push(*first)
+                    transactions.push(*first);
                 }
                 application => session = application.map(|session| *session),
             }

@@ -2,6 +2,7 @@
 
 use crate::{
     counts::Counts,
+    parser::Failure,
     pool::{Buffers, Drafts},
 };
 use kflow::application::{AppProtocol, Draft};
@@ -99,6 +100,11 @@ impl Output<'_> {
         }
     }
 
+    /// Counts a message that could not be parsed, although the parser goes on.
+    pub fn note_failure(&mut self, protocol: AppProtocol, failure: Failure) {
+        self.counts.of(protocol).failures[failure as usize] += 1;
+    }
+
     /// Room for bytes that a parser has to see together although they do not come together: at most
     /// [`crate::pool::BUFFER_BYTES`]. `None` if there is no room; counted.
     pub fn take_buffer(&mut self) -> Option<BufferId> {
@@ -129,6 +135,12 @@ impl Output<'_> {
     /// Drops bytes at the start of a buffer.
     pub fn consume_buffer(&mut self, id: &BufferId, bytes: usize) {
         self.buffers.consume(id, bytes);
+    }
+
+    /// All of a buffer's memory, for a parser that has an order of its own in it. It begins with what whoever had it
+    /// before left there.
+    pub fn buffer_memory(&mut self, id: &BufferId) -> &mut [u8] {
+        self.buffers.whole_mut(id)
     }
 
     pub fn release_buffer(&mut self, id: BufferId) {

@@ -17,7 +17,6 @@ macro_rules! parsers {
 
         /// The state of one flow.
         #[derive(Debug)]
-        #[expect(clippy::large_enum_variant, reason = "a pool has room for the largest anyway")]
         pub(crate) enum State {
             Free,
             $($kind($parser)),+
@@ -89,6 +88,7 @@ macro_rules! parsers {
 
 parsers! {
     Dns: crate::dns::Dns,
+    Http: crate::http::Http,
     Ssh: crate::ssh::Ssh,
     Dhcp: crate::dhcp::Dhcp,
     Dhcpv6: crate::dhcpv6::Dhcpv6,

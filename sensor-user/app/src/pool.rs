@@ -133,6 +133,11 @@ impl Buffers {
         &self.memory[start..start + BUFFER_BYTES]
     }
 
+    pub(crate) fn whole_mut(&mut self, id: &BufferId) -> &mut [u8] {
+        let start = id.0 as usize * BUFFER_BYTES;
+        &mut self.memory[start..start + BUFFER_BYTES]
+    }
+
     /// Writes at a place without changing how many bytes count. Whether it fits.
     pub(crate) fn write(&mut self, id: &BufferId, at: usize, bytes: &[u8]) -> bool {
         let start = id.0 as usize * BUFFER_BYTES;
