@@ -31,19 +31,19 @@ pub mod stream;
 
 pub mod dhcp;
 pub mod dhcpv6;
-pub mod mysql;
-pub mod ntp;
-pub mod radius;
+pub mod dns;
 pub mod http;
 pub mod mysql;
+pub mod mysql;
 pub mod ntp;
+pub mod ntp;
+pub mod postgresql;
 pub mod postgresql;
 pub mod quic;
 pub mod radius;
+pub mod radius;
 pub mod sip;
 pub mod snmp;
-pub mod postgresql;
-pub mod dns;
 pub mod ssh;
 pub mod tls;
 
