@@ -95,7 +95,13 @@ impl Run {
             tunnels: Tunnels { count: setup.count(), ports: TunnelPorts::default() },
             cells: cells.clone(),
             applications: Applications::inline(ApplicationParts {
-                limits: Limits { flows: setup.capacity(), parsers: 16, drafts: 32, buffers: 4, ..Limits::default() },
+                limits: Limits {
+                    flows: setup.capacity(),
+                    parsers: 16,
+                    drafts: 32,
+                    buffers: 4,
+                    ..Limits::default()
+                },
                 privacy: Privacy::default(),
                 cells: Arc::default(),
             }),

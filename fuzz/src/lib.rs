@@ -4,6 +4,7 @@
 //! Inputs are read and written here, so that the generator's frames can be seeds. Every input is valid: numbers out of
 //! range are taken modulo, and an input that ends in the middle of a step ends before it.
 
+pub mod applications;
 pub mod flow;
 pub mod laws;
 pub mod packets;

@@ -10,6 +10,8 @@ const PROTOCOLS: usize = AppProtocol::ALL.len();
 pub struct Counts {
     /// In the order of [`AppProtocol::ALL`].
     pub protocols: [ProtocolCounts; PROTOCOLS],
+    /// Payloads that no parser took for the opening of its protocol.
+    pub openings_unknown: u64,
     /// Flows of which no parser knew the opening.
     pub flows_unknown: u64,
     /// Flows that were not parsed for want of parser states.

@@ -34,7 +34,8 @@ pub struct Outcome {
     pub counts: Counts,
 }
 
-const LIMITS: Limits = Limits { flows: 4, parsers: 4, drafts: 64, buffers: 8, ..DEFAULT };
+/// Enough for one conversation.
+pub const LIMITS: Limits = Limits { flows: 4, parsers: 4, drafts: 64, buffers: 8, ..DEFAULT };
 const DEFAULT: Limits = Limits {
     flows: 0,
     parsers: 0,

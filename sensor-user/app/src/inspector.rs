@@ -245,7 +245,8 @@ impl Engine {
         let has_parser = flow.parser.is_some();
         let side = &mut flow.sides[sender];
         if side.progress == Progress::Done {
-            return;
+            // Another protocol may yet follow.
+            return side.pass(payload);
         }
         let is_another =
             side.progress != Progress::New && payload.start.is_some() && side.start != payload.start;
@@ -442,10 +443,8 @@ impl Engine {
                 Step::HandOver(bytes) => {
                     self.settle(flow);
                     self.follow(flow, offer.payload.time_ns);
-                    for side in &mut flow.sides {
-                        if side.progress == Progress::Done {
-                            side.progress = Progress::Lost;
-                        }
+                    for side in flow.sides.iter_mut().filter(|side| side.progress == Progress::Done) {
+                        side.progress = Progress::Aligned;
                     }
                     taken += bytes.min(rest.bytes.len());
                 }
@@ -498,6 +497,7 @@ impl Engine {
             return Recognition::More;
         }
         flow.openings += 1;
+        self.counts.openings_unknown += 1;
         let is_late = opening.transport == Transport::Tcp && offer.payload.start.is_none();
         let tries = if is_late { LATE_OPENINGS_MAX } else { OPENINGS_MAX };
         let is_hinted = parsers::Kind::ALL.iter().any(|kind| kind.is_hinted(&opening));
@@ -678,6 +678,14 @@ impl Transaction {
 }
 
 impl Side {
+    /// Takes leave of a segment unseen.
+    fn pass(&mut self, payload: &Payload<'_>) {
+        let end = payload.sequence.wrapping_add(payload.wire_bytes);
+        if (end.wrapping_sub(self.next) as i32) > 0 {
+            self.next = end;
+        }
+    }
+
     /// Where a segment's bytes belong, counted from the next one, and those of them that are new and wanted.
     fn place<'a>(&mut self, payload: &Payload<'a>) -> Option<(usize, &'a [u8])> {
         let bytes = payload.bytes;

@@ -1,0 +1,9 @@
+//! Any conversation in or beside NTP is parsed within the limits, and alike however its streams are split. The input
+//! is described in `src/applications.rs`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sensor_app::ntp::Ntp;
+use wireflow_fuzz::applications;
+
+fuzz_target!(|input: &[u8]| applications::converse::<Ntp>(input));
