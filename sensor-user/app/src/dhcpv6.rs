@@ -127,11 +127,16 @@ impl Message<'_> {
     fn innermost(mut bytes: &[u8]) -> Result<Message<'_>, Failure> {
         let mut is_whole = true;
         for _ in 0..=RELAYS_MAX {
-            let Some((&(RELAY_FORWARD | RELAY_REPLY), rest)) = bytes.split_first() else {
+            let Some((&kind @ (RELAY_FORWARD | RELAY_REPLY), rest)) = bytes.split_first() else {
                 let (_, message) = Message::read(bytes, is_whole).map_err(|_| Failure::Malformed)?;
                 return Ok(message);
             };
-            let relayed = rest.get(RELAY_BYTES..).and_then(options::relayed).ok_or(Failure::Malformed)?;
+            let options = rest.get(RELAY_BYTES..).ok_or(Failure::Malformed)?;
+            let Some(relayed) = options::relayed(options) else {
+                // Relays that carry nothing, which they should not, speak for themselves.
+                let options = Options::new(&[]);
+                return Ok(Message { kind, transaction_id: None, options, is_whole: false });
+            };
             bytes = relayed.message;
             is_whole &= relayed.is_whole;
         }

@@ -22,6 +22,8 @@ pub struct Conversation {
     ports: [u16; 2],
     messages: Vec<(Sender, Vec<u8>)>,
     limits: Limits,
+    /// Bytes that the capture keeps of each payload.
+    captured_bytes_max: usize,
 }
 
 /// What came of a conversation.
@@ -56,7 +58,13 @@ impl Conversation {
     }
 
     fn new(transport: Transport, ports: [u16; 2]) -> Conversation {
-        Conversation { transport, ports, messages: Vec::new(), limits: LIMITS }
+        Conversation {
+            transport,
+            ports,
+            messages: Vec::new(),
+            limits: LIMITS,
+            captured_bytes_max: usize::MAX,
+        }
     }
 
     #[must_use]
@@ -68,6 +76,12 @@ impl Conversation {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Conversation {
         Conversation { limits, ..self }
+    }
+
+    /// The capture keeps so many bytes of each payload.
+    #[must_use]
+    pub fn cut_to(self, captured_bytes_max: usize) -> Conversation {
+        Conversation { captured_bytes_max, ..self }
     }
 
     /// Every message in one packet.
@@ -133,7 +147,7 @@ impl Conversation {
                     sender: *sender,
                     sender_port: own,
                     receiver_port: other,
-                    bytes,
+                    bytes: &bytes[..bytes.len().min(self.captured_bytes_max)],
                     wire_bytes: bytes.len() as u32,
                     sequence,
                     start: Some(starts[sender.index()]),

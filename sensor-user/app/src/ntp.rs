@@ -2,7 +2,7 @@
 //! implementation.
 //!
 //! What a client asks and is answered is one transaction; messages between peers and broadcasts are transactions of their
-//! own. Of an answer in several datagrams the first one counts.
+//! own. Of an answer in several datagrams the first one that is seen counts.
 
 mod message;
 
@@ -21,12 +21,14 @@ const WAITING_MAX: usize = 4;
 pub struct Ntp {
     /// By mode of the request and what its answer repeats.
     waiting: Waiting<(u8, u64), WAITING_MAX>,
+    /// Something was said before.
+    is_begun: bool,
 }
 
 impl Parser for Ntp {
     const TRANSPORTS: &[Transport] = &[Transport::Udp];
     const PORTS: &[u16] = &[123];
-    const NEW: Ntp = Ntp { waiting: Waiting::NEW };
+    const NEW: Ntp = Ntp { waiting: Waiting::NEW, is_begun: false };
 
     /// Hardly a bit of the message is fixed, so it takes the port, and a length that the message can have.
     fn recognise(opening: &Opening<'_>) -> Recognition {
@@ -46,9 +48,11 @@ impl Parser for Ntp {
                 Role::Request(id) => self.request(&message, id, input, output),
                 Role::Answer(id) => self.answer(&message, id, input, output),
                 Role::Alone => alone(&message, input, output),
-                Role::Continuation => {}
+                Role::Continuation if self.is_begun => {}
+                Role::Continuation => alone(&message, input, output),
             },
         }
+        self.is_begun = true;
         Step::Took(input.bytes.len() as u64)
     }
 

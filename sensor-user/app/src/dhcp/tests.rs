@@ -229,6 +229,19 @@ fn every_beginning_of_a_message_is_taken_for_what_it_is() {
 }
 
 #[test]
+fn a_message_that_the_capture_cut_is_cut_and_what_was_said_before_counts() {
+    let message = discover().option(12, b"host").bytes(&[255]);
+    for length in 44..message.0.len() {
+        let outcome = Conversation::udp(68, 67).say(Source, &message.0).cut_to(length).run();
+        let failures = failures(&outcome);
+        assert_eq!(failures.iter().sum::<u64>(), failures[Failure::Cut as usize], "{length}");
+        let read = only(outcome);
+        assert_eq!(read.text(dhcp::CLIENT_MAC), Some("02:00:5e:10:ab:cd"));
+        assert_eq!(read.number(dhcp::MESSAGE_TYPE).is_some(), length >= 243);
+    }
+}
+
+#[test]
 fn other_ports_need_the_cookie() {
     let on = |ports: (u16, u16), message: &Message| {
         Conversation::udp(ports.0, ports.1).say(Source, &message.0).run().protocol

@@ -152,6 +152,15 @@ fn control_and_private_messages_are_pairs_and_long_answers_count_once() {
 }
 
 #[test]
+fn an_answer_that_was_seen_late_counts_too() {
+    let outcome = Conversation::udp(123, 40_000)
+        .say(Source, &private(true, 3, 6))
+        .say(Source, &private(true, 4, 6))
+        .run();
+    assert_eq!(only(outcome).number(ntp::MODE), Some(7));
+}
+
+#[test]
 fn lengths_are_those_that_a_message_can_have() {
     let is_known = |version, tail: &[u8]| {
         let bytes = [&Time::new(version, 3).bytes()[..], tail].concat();
@@ -189,6 +198,14 @@ fn what_makes_no_sense_is_counted() {
         .run();
     assert_eq!(failures(&outcome)[Failure::Malformed as usize], 4);
     assert_eq!(failures(&outcome)[Failure::Unsupported as usize], 3);
+    assert_eq!(outcome.transactions.len(), 1);
+}
+
+#[test]
+fn a_message_that_the_capture_cut_is_cut() {
+    let long = [&Time::ask(8)[..], &[1, 4, 0, 36], &[0; 32]].concat();
+    let outcome = conversation().say(Source, &Time::ask(7)).say(Source, &long).cut_to(60).run();
+    assert_eq!(failures(&outcome)[Failure::Cut as usize], 1);
     assert_eq!(outcome.transactions.len(), 1);
 }
 

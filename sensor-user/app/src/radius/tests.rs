@@ -182,6 +182,17 @@ fn lengths_that_are_not_the_datagrams() {
 }
 
 #[test]
+fn a_message_that_the_capture_cut_is_cut_and_what_was_said_before_counts() {
+    let request = login(7);
+    for length in 25..request.len() {
+        let outcome = Conversation::udp(40_000, 1812).say(Source, &request).cut_to(length).run();
+        assert_eq!(failures(&outcome)[Failure::Cut as usize], 1, "{length}");
+        assert_eq!(failures(&outcome)[Failure::Malformed as usize], 0);
+        assert_eq!(only(outcome).text(radius::USER), Some("ada"));
+    }
+}
+
+#[test]
 fn codes_that_are_not_known_are_unsupported() {
     let outcome = run(&[(Source, &login(7)), (Source, &message(26, 8, &[]))]);
     assert_eq!(failures(&outcome)[Failure::Unsupported as usize], 1);

@@ -203,6 +203,19 @@ fn what_makes_no_sense_is_malformed_and_what_was_said_before_counts() {
 }
 
 #[test]
+fn a_message_that_the_capture_cut_is_cut_and_what_was_said_before_counts() {
+    let request = get(7);
+    for length in 16..request.len() {
+        let outcome = Conversation::udp(40_000, 161).say(Source, &request).cut_to(length).run();
+        assert_eq!(failures(&outcome)[Failure::Cut as usize], 1, "{length}");
+        assert_eq!(failures(&outcome)[Failure::Malformed as usize], 0);
+        let read = only(outcome);
+        assert_eq!(read.text(snmp::COMMUNITY), Some("public"));
+        assert_eq!(read.number(snmp::REQUEST_ID).is_some(), length >= 18, "{length}");
+    }
+}
+
+#[test]
 fn what_is_no_message_is_counted() {
     let indefinite = [&[SEQUENCE, 0x80][..], &get(1)[2..]].concat();
     let endless = [&[SEQUENCE, 0x85, 0, 0, 0, 0, 9][..], &get(1)[2..]].concat();
