@@ -291,7 +291,7 @@ fields! { quic:
     JA4 = Text 3 "quic_ja4" Open "JA4 fingerprint of the ClientHello.";
     USER_AGENT = Text 4 "quic_user_agent" Open "User agent, of clients of Google's early versions.";
     CLIENT_CIPHERS = Text 5 "quic_client_ciphers" Open "Cipher suites that the client offers, decimal, separated by hyphens.";
-    VERSION = Number 0 "quic_version" Open "Version field of the first long header.";
+    VERSION = Number 0 "quic_version" Open "Version field of the first packet whose version is known, or else of the first that has one.";
     CIPHER = Number 1 "quic_cipher" Open "Cipher suite that the server selected.";
 }
 

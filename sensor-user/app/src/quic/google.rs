@@ -161,3 +161,76 @@ fn message_entries(message: &[u8]) -> Read<'_, &[u8]> {
     let (rest, (_tag, count, _padding)) = (take(4usize), count, le_u16).parse(message)?;
     take(usize::from(count) * ENTRY_BYTES).parse(rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry(tag: &[u8; 4], end: u32) -> Vec<u8> {
+        [&tag[..], &end.to_le_bytes()].concat()
+    }
+
+    fn message(entries: &[Vec<u8>], values: &[u8]) -> Vec<u8> {
+        let head = [CLIENT_HELLO, &(entries.len() as u16).to_le_bytes(), &[0, 0]].concat();
+        [head, entries.concat(), values.to_vec()].concat()
+    }
+
+    #[test]
+    fn values_end_where_the_next_begin() {
+        let message = message(&[entry(b"SNI\0", 3), entry(b"PDMD", 4), entry(b"UAID", 6)], b"a.bxcd");
+        assert_eq!(message_length(&message), Some(message.len()));
+        let hello = client_hello(&message).unwrap();
+        assert_eq!(hello.server_name, Some(&b"a.b"[..]));
+        assert_eq!(hello.user_agent, Some(&b"cd"[..]));
+    }
+
+    #[test]
+    fn values_that_lie_about_their_ends_make_no_message() {
+        for entries in [
+            [entry(b"SNI\0", 3), entry(b"UAID", 2)],
+            [entry(b"SNI\0", 3), entry(b"UAID", 7)],
+            [entry(b"SNI\0", u32::MAX), entry(b"UAID", 6)],
+        ] {
+            assert_eq!(client_hello(&message(&entries, b"a.bxcd")), None);
+        }
+        assert_eq!(message_length(&message(&[entry(b"SNI\0", u32::MAX)], b"")), Some(16 + u32::MAX as usize));
+    }
+
+    #[test]
+    fn a_message_has_so_many_entries_and_no_more() {
+        let entries = vec![entry(b"PAD\0", 0); usize::from(ENTRIES_MAX)];
+        assert!(client_hello(&message(&entries, b"")).is_some());
+        assert_eq!(message_length(&message(&[entries, vec![entry(b"PAD\0", 0)]].concat(), b"")), None);
+    }
+
+    #[test]
+    fn headers_of_other_protocols_are_not_public_headers() {
+        let padding = [0; 40];
+        let header = [&[0x09][..], &[0x11; 8], b"Q043", &padding].concat();
+        assert!(public_header(&header).is_some());
+        for (place, byte) in [(0, 0x08), (0, 0x0b), (0, 0x89), (0, 0x01), (9, b'R'), (11, b'x')] {
+            let mut other = header.clone();
+            other[place] = byte;
+            assert!(public_header(&other).is_none(), "byte {place}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_within_their_bounds(
+            start in prop::sample::select(vec![&b"CHLO\x03\0\0\0"[..], b"CHLO", b""]),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            version in prop::sample::select(vec![*b"Q025", *b"Q037", *b"Q046"]),
+        ) {
+            client_hello(&[start, &bytes].concat());
+            let frame = [&[0xaa; 12][..], &[0xa0, 0x01, 0x40, 0x00], start, &bytes].concat();
+            let version = u32::from_be_bytes(version);
+            if let Some(message) = clear_hello(version, &frame) {
+                prop_assert!(message.len() < frame.len());
+            }
+            is_answer(&bytes);
+            public_header(&[&[0x09][..], &[0x11; 8], &version.to_be_bytes(), &bytes].concat());
+        }
+    }
+}

@@ -15,8 +15,8 @@ mod opener;
 mod protection;
 mod version;
 
-#[cfg(test)]
-mod sealer;
+#[cfg(any(test, feature = "harness"))]
+pub mod sealer;
 #[cfg(test)]
 mod tests;
 

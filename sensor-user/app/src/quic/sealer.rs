@@ -1,4 +1,4 @@
-//! Makes Initial packets, for the tests.
+//! Makes Initial packets, for tests and fuzz targets: without their keys nothing gets past the first tag.
 
 use super::{
     keys::{KeyPair, Keys},

@@ -5,10 +5,15 @@ use super::sealer::{CLIENT_HELLO, SERVER_HELLO, Sealer, crypto, hex};
 use crate::{
     counts::ProtocolCounts,
     harness::{Conversation, Outcome, STEP_NS, Sender::*},
+    inspector::{Inspector, Payload},
     limits::Limits,
-    parser::Failure,
+    parser::{Failure, Transport},
+    privacy::Privacy,
 };
-use kflow::application::{AppProtocol, Application, protocols::quic};
+use kflow::{
+    FlowRecord,
+    application::{AppProtocol, Application, protocols::quic},
+};
 use proptest::prelude::*;
 
 const VERSION_1: u32 = 1;
@@ -230,6 +235,33 @@ fn a_packet_that_was_changed_is_passed_over() {
         .run();
     assert_is_example(&outcome);
     assert_eq!(failures(&outcome), [Failure::Gap]);
+}
+
+#[test]
+fn of_a_datagram_that_the_capture_cut_the_version_is_known() {
+    let datagram = client_datagram(1);
+    let payload = Payload {
+        slot: 0,
+        is_fresh: true,
+        transport: Transport::Udp,
+        sender: Source,
+        sender_port: 50_000,
+        receiver_port: 443,
+        bytes: &datagram[..96],
+        wire_bytes: 1200,
+        sequence: 0,
+        start: None,
+        time_ns: STEP_NS,
+    };
+    let mut inspector = Inspector::new(
+        Limits { flows: 1, parsers: 1, drafts: 1, buffers: 1, ..Limits::default() },
+        Privacy::default(),
+    );
+    inspector.inspect(&payload, &mut |_| {});
+    let annotation = inspector.annotate(0, true, &FlowRecord::default(), &mut |_| {});
+    assert_eq!(annotation.application.unwrap().number(quic::VERSION), Some(1));
+    let failures = inspector.counts().read(AppProtocol::Quic).failures;
+    assert_eq!(failures[Failure::Cut as usize], 1);
 }
 
 #[test]
