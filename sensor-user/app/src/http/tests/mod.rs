@@ -2,6 +2,7 @@
 
 mod laws;
 mod one;
+mod two;
 
 use super::Http;
 use crate::{

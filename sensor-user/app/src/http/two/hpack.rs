@@ -113,7 +113,7 @@ fn copy_into(room: &mut [u8], bytes: &[u8]) -> usize {
 /// Reads a whole block.
 pub fn read(block: &[u8], table: &mut Table<'_>, found: &mut Found) -> Result<(), Failure> {
     let mut reader = Reader { rest: block };
-    for _ in 0..FIELDS_MAX {
+    for _ in 0..=FIELDS_MAX {
         let Some(first) = reader.rest.first() else { return Ok(()) };
         match first {
             0x80.. => {
@@ -224,6 +224,107 @@ impl Coded<'_> {
             Decoded::Whole(length) => Ok(length),
             Decoded::Cut => Ok(room.len()),
             Decoded::Malformed => Err(Failure::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::two::table::Marks;
+    use proptest::prelude::*;
+
+    fn found(blocks: &[&[u8]]) -> Vec<Result<Found, Failure>> {
+        let mut memory = vec![0; 9216];
+        let mut table = Table { marks: &mut { Marks::NEW }, memory: &mut memory };
+        let read_one = |block: &&[u8]| {
+            let mut found = Found::new();
+            read(block, &mut table, &mut found).map(|()| found)
+        };
+        blocks.iter().map(read_one).collect()
+    }
+
+    /// RFC 7541 appendix C.4.
+    #[test]
+    fn requests_of_the_standard_are_read() {
+        let blocks: [&[u8]; 3] = [
+            b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff",
+            b"\x82\x86\x84\xbe\x58\x86\xa8\xeb\x10\x64\x9c\xbf",
+            b"\x82\x87\x85\xbf\x40\x88\x25\xa8\x49\xe9\x5b\xa9\x7d\x7f\x89\x25\xa8\x49\xe9\x5b\xb8\xe8\xb4\xbf",
+        ];
+        for (place, found) in found(&blocks).into_iter().enumerate() {
+            let found = found.unwrap();
+            let message = found.message();
+            assert_eq!(message.method, Some(b"GET".as_slice()));
+            assert_eq!(message.target, Some([b"/".as_slice(), b"/", b"/index.html"][place]));
+            assert_eq!(message.host, Some(b"www.example.com".as_slice()));
+            assert_eq!(message.version, Some(b"2".as_slice()));
+            assert_eq!(message.status, None);
+        }
+    }
+
+    /// RFC 7541 appendix C.5, without Huffman coding: the table is of 256 bytes there, and entries are evicted.
+    #[test]
+    fn answers_of_the_standard_are_read() {
+        let blocks: [&[u8]; 3] = [
+            b"\x48\x03302\x58\x07private\x61\x1dMon, 21 Oct 2013 20:13:21 GMT\x6e\x17https://www.example.com",
+            b"\x48\x03307\xc1\xc0\xbf",
+            b"\x88\xc1\x61\x1dMon, 21 Oct 2013 20:13:22 GMT\xc0\x5a\x04gzip",
+        ];
+        let statuses: Vec<_> =
+            found(&blocks).into_iter().map(|found| found.unwrap().message().status).collect();
+        assert_eq!(statuses, [Some(302), Some(307), Some(200)]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_malformed() {
+        let cases: [&[u8]; 9] = [
+            b"\x80",
+            b"\xbe",
+            b"\xff\x80\x80\x80\x80\x01",
+            b"\xff",
+            b"\x40",
+            b"\x41\x05abc",
+            b"\x41\x82\xff\xff",
+            b"\x7f\x00\x00",
+            b"\x00\x81\x00\x00",
+        ];
+        for block in cases {
+            assert!(matches!(found(&[block])[0], Err(Failure::Malformed)), "{}", block.escape_ascii());
+        }
+    }
+
+    /// One long entry, and a block that refers to it over and over.
+    #[test]
+    fn what_a_block_yields_is_bounded_and_so_are_its_fields() {
+        let long = [b"\x7a\x7f\xa1\x1e".as_slice(), &[b'x'; 4000]].concat();
+        let [first, second] = &found(&[&long, &[0xbe; FIELDS_MAX]])[..] else { panic!() };
+        for found in [first, second] {
+            let found = found.as_ref().unwrap();
+            assert_eq!(found.message().user_agent, Some([b'x'; 4000].as_slice()));
+            assert_eq!(found.length, 4000);
+        }
+        let many = &found(&[&[0x82; FIELDS_MAX + 1]])[0];
+        assert!(matches!(many, Err(Failure::Limit)));
+    }
+
+    #[test]
+    fn values_are_cut_where_the_room_ends() {
+        let length = [0x7f, 0x81, 0x1f];
+        let long = [b"\x0f\x2b".as_slice(), &length, &[b'x'; 4096], b"\x01\x03a.b\x44\x05/path"].concat();
+        let found = found(&[&long]).remove(0).unwrap();
+        assert_eq!(found.message().user_agent, Some([b'x'; 4096].as_slice()));
+        assert_eq!(found.message().host, Some(b"".as_slice()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_blocks_are_read(blocks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..6)) {
+            let blocks: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
+            for found in found(&blocks).into_iter().flatten() {
+                prop_assert!(found.length <= TEXT_BYTES_MAX);
+                found.message();
+            }
         }
     }
 }

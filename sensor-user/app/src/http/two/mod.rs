@@ -6,7 +6,7 @@
 
 mod frame;
 mod hpack;
-mod huffman;
+pub(super) mod huffman;
 mod table;
 
 use self::{
