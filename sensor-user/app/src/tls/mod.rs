@@ -84,7 +84,12 @@ enum Stage {
 
 impl Parser for Tls {
     const TRANSPORTS: &[Transport] = &[Transport::Tcp];
-    const PORTS: &[u16] = &[443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 5061, 8443];
+    // Those where it begins the connection, then those where it follows a few lines of another protocol (STARTTLS), so
+    // that enough of these are tried.
+    const PORTS: &[u16] = &[
+        443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 5061, 8443, //
+        21, 25, 110, 119, 143, 389, 587, 3389, 4190, 5222, 5269,
+    ];
     const NEW: Tls = Tls {
         sides: [const { Side { stage: Stage::Hello, gathered: None } }; 2],
         request_ns: None,

@@ -165,6 +165,19 @@ fn a_client_is_known_by_its_hello_not_by_its_direction() {
 }
 
 #[test]
+fn after_lines_of_another_protocol_tls_may_follow() {
+    let mut conversation = Conversation::tcp(40_000, 143).say(Destination, b"* OK ready\r\n");
+    for line in ["a CAPABILITY\r\n", "* CAPABILITY IMAP4\r\na OK\r\n", "b STARTTLS\r\n", "b OK\r\n"] {
+        let sender = if line.starts_with('*') || line.ends_with("OK\r\n") { Destination } else { Source };
+        conversation = conversation.say(sender, line.as_bytes());
+    }
+    let outcome = conversation.say(Source, &hello()).say(Destination, &server_hello_1_3(&RANDOM)).run();
+    let session = outcome.session.unwrap();
+    assert_eq!(session.text(tls::SERVER_NAME), Some("www.example.org"));
+    assert_eq!(session.number(tls::VERSION), Some(0x0304));
+}
+
+#[test]
 fn of_a_server_alone_its_values_are_known() {
     let outcome = Conversation::tcp(443, 40_000).say(Source, &record(22, &server_flight().concat())).run();
     let session = outcome.session.unwrap();
