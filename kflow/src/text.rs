@@ -74,13 +74,17 @@ fn write_fields_cell(application: &Application, text: &mut Vec<u8>) {
 }
 
 /// Appends the name of the next member of a JSON object, whose brace is the first.
+#[inline]
 fn write_name(name: &str, text: &mut Vec<u8>) {
-    let separator: &[u8] = if text.last() == Some(&b'{') { b"\"" } else { b",\"" };
-    text.extend_from_slice(separator);
+    if text.last() != Some(&b'{') {
+        text.push(b',');
+    }
+    text.push(b'"');
     text.extend_from_slice(name.as_bytes());
     text.extend_from_slice(b"\":");
 }
 
+#[inline]
 fn write_json_value(value: Value<'_>, text: &mut Vec<u8>) {
     if let Value::Number(number) = value {
         return write_number(number, text);

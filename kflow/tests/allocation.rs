@@ -2,9 +2,10 @@
 
 #![expect(unsafe_code, reason = "counting allocations takes an allocator, whose trait is unsafe")]
 
+use kflow::application::{Draft, protocols::dns};
 use kflow::codec::Encoder;
 use kflow::sink::JsonSink;
-use kflow::{FlowRecord, Sink};
+use kflow::{AppProtocol, FlowRecord, Sink};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
@@ -38,8 +39,18 @@ fn count_allocations(body: impl FnOnce()) -> usize {
     ALLOCATIONS.get() - before
 }
 
+/// Every other one has an application.
 fn records() -> Vec<FlowRecord> {
-    (0..1000u64).map(|index| FlowRecord { start_ns: index, end_ns: index, ..FlowRecord::default() }).collect()
+    let mut draft = Draft::new(100);
+    let records = (0..1000u64).map(|index| {
+        draft.begin(AppProtocol::Dns);
+        draft.text(dns::QUERY, b"www.example.org");
+        draft.number(dns::ID, index);
+        let application = (index % 2 == 0).then(|| Box::new(draft.to_application(Some(7))));
+        let app_protocol = application.as_ref().map(|application| application.protocol());
+        FlowRecord { start_ns: index, end_ns: index, app_protocol, application, ..FlowRecord::default() }
+    });
+    records.collect()
 }
 
 #[test]

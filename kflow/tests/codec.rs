@@ -2,8 +2,10 @@
 
 mod support;
 
+use kflow::application::protocols::tls;
+use kflow::application::{Draft, TEXT_BYTES_MAX};
 use kflow::codec::{Encoder, RECORDS_MAX, decode};
-use kflow::{Error, FlowRecord};
+use kflow::{AppProtocol, Application, Error, FlowRecord};
 use proptest::prelude::*;
 use support::any_record;
 
@@ -60,9 +62,83 @@ proptest! {
 
 #[test]
 fn the_largest_batch_is_encoded_and_decoded() {
-    let record = FlowRecord { end_ns: u64::MAX, source: v6(), destination: v6(), ..FlowRecord::default() };
+    let record = FlowRecord {
+        end_ns: u64::MAX,
+        source: v6(),
+        destination: v6(),
+        ..record_of(handshake(&[TEXT_BYTES_MAX / TEXTS.len(); TEXTS.len()]))
+    };
     let records = vec![record; RECORDS_MAX];
     assert_eq!(decode(Encoder::new().encode(&records).unwrap()).unwrap(), records);
+}
+
+#[test]
+fn texts_come_back_whole_as_far_as_there_is_room_for_them_together() {
+    let record = record_of(handshake(&[3000, 1096]));
+    assert_eq!(decode(Encoder::new().encode(std::slice::from_ref(&record)).unwrap()).unwrap(), [record]);
+    let record = record_of(handshake(&[3000, 1096, 7]));
+    let cut = record_of(handshake(&[3000, 1096, 0]));
+    assert_eq!(decode(Encoder::new().encode(&[record]).unwrap()).unwrap(), [cut]);
+}
+
+#[test]
+fn texts_are_cut_at_a_character() {
+    let long = |text: &str| {
+        let mut draft = Draft::new(2 * TEXT_BYTES_MAX);
+        draft.begin(AppProtocol::Tls);
+        draft.text(tls::SERVER_NAME, text.as_bytes());
+        record_of(draft.to_application(None))
+    };
+    let record = long(&format!("x{}", "é".repeat(TEXT_BYTES_MAX / 2)));
+    let cut = long(&format!("x{}", "é".repeat(TEXT_BYTES_MAX / 2 - 1)));
+    assert_eq!(decode(Encoder::new().encode(&[record]).unwrap()).unwrap(), [cut]);
+}
+
+#[test]
+fn a_message_names_the_columns_of_applications_only_if_it_has_one() {
+    let plain = [FlowRecord::default(), FlowRecord::default()];
+    let with_one = [FlowRecord::default(), record_of(handshake(&[3]))];
+    let names = |message: &[u8], name: &[u8]| message.windows(name.len()).any(|window| window == name);
+    let mut encoder = Encoder::new();
+    // A name of no more than a word is in the packed message as it is.
+    assert!(!names(encoder.encode(&plain).unwrap(), b"INET_00"));
+    assert!(names(encoder.encode(&with_one).unwrap(), b"INET_00"));
+    assert!(!names(encoder.encode(&plain).unwrap(), b"INET_00"));
+}
+
+const TEXTS: [kflow::application::Key; 10] = [
+    tls::SERVER_NAME,
+    tls::ALPN,
+    tls::JA3,
+    tls::JA4,
+    tls::JA3S,
+    tls::CERTIFICATE_NAMES,
+    tls::SELECTED_ALPN,
+    tls::CLIENT_VERSIONS,
+    tls::CLIENT_CIPHERS,
+    tls::CERTIFICATE_ISSUER,
+];
+
+/// All numbers of TLS, and its first texts with so many bytes.
+fn handshake(text_bytes: &[usize]) -> Application {
+    let mut draft = Draft::new(2 * TEXT_BYTES_MAX);
+    draft.begin(AppProtocol::Tls);
+    for (key, bytes) in TEXTS.into_iter().zip(text_bytes) {
+        draft.text(key, &vec![b'x'; *bytes]);
+    }
+    for key in [tls::VERSION, tls::CIPHER, tls::CLIENT_VERSION, tls::ALERT] {
+        draft.number(key, u32::MAX);
+    }
+    draft.to_application(Some(u32::MAX))
+}
+
+fn record_of(application: Application) -> FlowRecord {
+    FlowRecord {
+        app_protocol: Some(application.protocol()),
+        transactions: u32::MAX,
+        application: Some(Box::new(application)),
+        ..FlowRecord::default()
+    }
 }
 
 #[test]

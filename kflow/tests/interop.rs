@@ -8,8 +8,9 @@ mod chf_capnp;
 mod reference;
 mod support;
 
+use kflow::application::{Draft, protocols::dns};
 use kflow::codec::{Encoder, decode};
-use kflow::{FlowRecord, TunnelKind};
+use kflow::{AppProtocol, FlowRecord, TunnelKind};
 use proptest::prelude::*;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -41,7 +42,8 @@ fn another_senders_ids_are_mapped_by_name_and_what_does_not_apply_is_left_out() 
     let mut names = structs.reborrow().get(0);
     names.set_app_protocol(101);
     let mut customs = names.init_custom(5);
-    let columns = [(7, "TUNNEL_SRC_ADDR"), (8, "TUNNEL"), (9, "TCP_STATE"), (10, "STR00"), (1, "RESPONSES")];
+    let columns =
+        [(7, "TUNNEL_SRC_ADDR"), (8, "TUNNEL"), (9, "TCP_STATE"), (10, "HTTP_PATH"), (1, "RESPONSES")];
     for (index, (id, name)) in (0..).zip(columns) {
         begin_custom(&mut customs, index, id).set_str_val(name);
     }
@@ -62,6 +64,47 @@ fn another_senders_ids_are_mapped_by_name_and_what_does_not_apply_is_left_out() 
     expected.tunnel.source = [192, 0, 2, 1].into();
     expected.latency.responses = 12;
     assert_eq!(decode(&packed).unwrap(), [expected]);
+}
+
+#[test]
+fn slots_without_a_use_are_left_out_and_of_two_values_the_last_counts() {
+    let mut message = capnp::message::Builder::new_default();
+    let root: chf_capnp::packed_c_h_f::Builder<'_> = message.init_root();
+    let mut structs = root.init_msgs(4);
+    let mut names = structs.reborrow().get(0);
+    names.set_app_protocol(101);
+    let mut customs = names.init_custom(5);
+    let columns = [(1, "STR00"), (2, "STR01"), (3, "STR20"), (4, "INT00"), (5, "TRANSACTIONS")];
+    for (index, (id, name)) in (0..).zip(columns) {
+        begin_custom(&mut customs, index, id).set_str_val(name);
+    }
+    // A protocol that is known, one that is not, and none.
+    for (index, app_protocol) in [(1, 1), (2, 77), (3, 0)] {
+        let mut flow = structs.reborrow().get(index);
+        flow.set_app_protocol(app_protocol);
+        let mut customs = flow.init_custom(6);
+        begin_custom(&mut customs, 0, 1).set_str_val("first.example");
+        begin_custom(&mut customs, 1, 1).set_str_val("second\0example");
+        begin_custom(&mut customs, 2, 2).set_uint32_val(7);
+        begin_custom(&mut customs, 3, 3).set_str_val("DNS says nothing here");
+        begin_custom(&mut customs, 4, 4).set_uint16_val(28);
+        begin_custom(&mut customs, 5, 5).set_uint8_val(2);
+    }
+    let mut packed = Vec::new();
+    capnp::serialize_packed::write_message(&mut packed, &message).unwrap();
+
+    let mut draft = Draft::new(100);
+    draft.begin(AppProtocol::Dns);
+    draft.text(dns::QUERY, "second\u{FFFD}example".as_bytes());
+    draft.number(dns::QUERY_TYPE, 28u32);
+    let none = FlowRecord { sample_rate: 0, ..FlowRecord::default() };
+    let some = FlowRecord {
+        app_protocol: Some(AppProtocol::Dns),
+        transactions: 2,
+        application: Some(Box::new(draft.to_application(None))),
+        ..none.clone()
+    };
+    assert_eq!(decode(&packed).unwrap(), [some, none.clone(), none]);
 }
 
 /// The value, to be set, of a custom column with this id.

@@ -227,13 +227,10 @@ fn read_column(
     record: &mut FlowRecord,
     application: &mut ReceivedApplication,
 ) -> Result<(), Invalid> {
-    let number =
-        || read_number(received).ok_or_else(|| Invalid(format!("{} is not an unsigned number", column.name)));
-    let cannot_be = |number| Invalid(format!("{} cannot be {number}", column.name));
     match column.access {
         Access::Number { set, .. } => {
-            let number = number()?;
-            set(record, number).ok_or_else(|| cannot_be(number))?;
+            let number = read_number(received).ok_or_else(|| not_a_number(column))?;
+            set(record, number).ok_or_else(|| cannot_be(column, number))?;
         }
         Access::Address { set, .. } => {
             let address = read_custom_address(received)?
@@ -241,13 +238,23 @@ fn read_column(
             set(record, address);
         }
         Access::ApplicationLatency => {
-            let number = number()?;
-            application.latency_us = Some(number.try_into().map_err(|_| cannot_be(number))?);
+            let number = read_number(received).ok_or_else(|| not_a_number(column))?;
+            application.latency_us = Some(number.try_into().map_err(|_| cannot_be(column, number))?);
         }
         // These follow from the record.
         Access::CommunityId | Access::ConnectionId | Access::Application => {}
     }
     Ok(())
+}
+
+#[cold]
+fn not_a_number(column: &Column) -> Invalid {
+    Invalid(format!("{} is not an unsigned number", column.name))
+}
+
+#[cold]
+fn cannot_be(column: &Column, number: u64) -> Invalid {
+    Invalid(format!("{} cannot be {number}", column.name))
 }
 
 /// The application of a record, slot by slot. Kept from record to record.
@@ -304,6 +311,7 @@ impl ReceivedApplication {
     }
 }
 
+#[inline(always)]
 fn read_number(received: custom::Reader<'_>) -> Option<u64> {
     match received.get_value().which() {
         Ok(custom::value::Uint8Val(value)) => Some(u64::from(value)),

@@ -170,6 +170,7 @@ pub(crate) fn visit_applicable(record: &FlowRecord, visitor: &mut impl Visitor) 
 
 impl Column {
     /// What is printed; `None` if it is unknown or does not apply to the record.
+    #[inline]
     pub fn value<'a>(&self, record: &'a FlowRecord) -> Option<Value<'a>> {
         if !self.group.applies(record) {
             return None;

@@ -1,14 +1,66 @@
 //! Records for the tests: arbitrary ones.
 
+use kflow::application::{Draft, Slot, TEXT_BYTES_MAX};
 use kflow::{
-    DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, MacAddress, TcpDirection,
-    TcpRecord, TcpState, Tunnel, TunnelKind,
+    AppProtocol, Application, DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, Latency,
+    MacAddress, TcpDirection, TcpRecord, TcpState, Tunnel, TunnelKind,
 };
 use proptest::prelude::*;
 use std::net::IpAddr;
 
-/// Any record that keeps to the record's rules: one address family, ports or an ICMP kind, TCP's part for TCP.
+/// Any record that keeps to the record's rules: one address family, ports or an ICMP kind, TCP's part for TCP,
+/// an application that says something if its protocol is known.
 pub fn any_record() -> impl Strategy<Value = FlowRecord> {
+    (any_flow(), prop::option::of(any_application())).prop_map(|(flow, application)| match application {
+        None => flow,
+        Some((protocol, transactions, application)) => FlowRecord {
+            app_protocol: Some(protocol),
+            transactions,
+            application: application.filter(|application| !application.is_empty()).map(Box::new),
+            ..flow
+        },
+    })
+}
+
+/// A protocol, transactions, what was said.
+fn any_application() -> impl Strategy<Value = (AppProtocol, u32, Option<Application>)> {
+    let protocol = prop::sample::select(&AppProtocol::ALL[..]);
+    let number = prop_oneof![any::<u32>().prop_map(u64::from), any::<u64>()];
+    let value = (number, any_text(), any::<IpAddr>());
+    let values = prop::collection::vec(prop::option::of(value), kflow::application::FIELDS_MAX);
+    let said = prop::option::weighted(0.8, (values, maybe()));
+    (protocol, small(), said).prop_map(|(protocol, transactions, said)| {
+        let application = said.map(|(values, latency_us)| {
+            let mut draft = Draft::new(TEXT_BYTES_MAX);
+            draft.begin(protocol);
+            for (field, value) in protocol.fields().iter().zip(values) {
+                let (Some((number, text, address)), Some(key)) = (value, protocol.key_in(field.slot)) else {
+                    continue;
+                };
+                match field.slot {
+                    Slot::Text(_) => draft.text(key, text.as_bytes()),
+                    Slot::Number(_) | Slot::LargeNumber(_) => draft.number(key, number),
+                    Slot::Address(_) => draft.address(key, address),
+                }
+            }
+            draft.to_application(latency_us)
+        });
+        (protocol, transactions, application)
+    })
+}
+
+/// Empty, short, of a whole number of words, and long enough that there is no room for all texts of a record.
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        "[ -~]{0,24}",
+        "[ -~]{8}|[ -~]{16}",
+        prop::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter),
+        "[ -~]{300,1500}",
+    ]
+}
+
+fn any_flow() -> impl Strategy<Value = FlowRecord> {
     let addresses = prop_oneof![
         any::<([u8; 4], [u8; 4])>().prop_map(|(source, destination)| (source.into(), destination.into())),
         any::<([u8; 16], [u8; 16])>().prop_map(|(source, destination)| (source.into(), destination.into())),
