@@ -1,7 +1,7 @@
 //! Records as the sensor writes them in JSON, and their sums by conversation.
 
-use kflow::EndReason;
-use serde_json::Value;
+use kflow::{AppProtocol, EndReason};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use traffic::mix::{Conversation, ConversationKey, Counters};
 
@@ -15,6 +15,11 @@ pub struct Record {
     pub reverse_vlan: u64,
     pub end_reason: EndReason,
     pub sample_rate: u64,
+    pub app_protocol: Option<AppProtocol>,
+    pub transactions: u64,
+    pub application_latency_us: Option<u64>,
+    /// What the application said, by the names of its fields.
+    pub fields: Map<String, Value>,
 }
 
 /// Sums over the records of each conversation; keys stand in their normalised order.
@@ -37,6 +42,12 @@ fn parse_record(line: &str) -> Record {
         frame_bytes: number(&format!("{direction}_frame_bytes")),
     };
     let end_reason = text("end_reason");
+    let app_protocol = object.get("app_protocol").map(|name| {
+        let mut all = AppProtocol::ALL.into_iter();
+        all.find(|protocol| name == protocol.name()).unwrap_or_else(|| panic!("app_protocol of {line}"))
+    });
+    let fields = app_protocol.into_iter().flat_map(AppProtocol::fields);
+    let fields = fields.filter_map(|field| Some((field.name.to_owned(), object.get(field.name)?.clone())));
     Record {
         key: ConversationKey {
             source: address("source_address"),
@@ -54,6 +65,12 @@ fn parse_record(line: &str) -> Record {
             .find(|reason| reason.name() == end_reason)
             .unwrap_or_else(|| panic!("end reason of {line}")),
         sample_rate: number("sample_rate"),
+        app_protocol,
+        transactions: app_protocol.map_or(0, |_| number("transactions")),
+        application_latency_us: object
+            .get("application_latency_us")
+            .map(|_| number("application_latency_us")),
+        fields: fields.collect(),
     }
 }
 

@@ -40,6 +40,7 @@ Examples:
   kflow-cat --format csv /var/lib/flows        a directory's finished files as one CSV table
   kflow-cat --count /var/lib/flows             how many records that is
   cat *.kflow | kflow-cat - | jq .protocol     files that are concatenated are a flow file
+  kflow-cat . | jq 'select(.dns_rcode == 3)'   queries for names that do not exist
 
 A directory's files are read in the order of their names; only names that end in
 .kflow count, so a file that is being written is passed over.

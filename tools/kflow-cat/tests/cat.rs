@@ -1,7 +1,8 @@
 //! kflow-cat as its users run it.
 
+use kflow::application::{Draft, protocols::dns};
 use kflow::codec::Encoder;
-use kflow::{EndReason, FlowRecord, TcpState, TunnelKind, file};
+use kflow::{AppProtocol, EndReason, FlowRecord, TcpState, TunnelKind, file};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -135,6 +136,47 @@ fn csv_has_a_cell_for_every_column_of_every_record() {
     assert_eq!(cells("forward_receive_window"), ["0", ""]);
     assert_eq!(cells("reverse_receive_window"), ["", ""]);
     assert_eq!(cells("sampling"), ["none", "none"]);
+}
+
+/// A flow file with an answered query, whose name nobody would choose.
+fn file_with_application() -> Vec<u8> {
+    let mut draft = Draft::new(100);
+    draft.begin(AppProtocol::Dns);
+    draft.text(dns::QUERY, b"a,\"b\"\n.example");
+    draft.number(dns::RCODE, 3u32);
+    let record = FlowRecord {
+        app_protocol: Some(AppProtocol::Dns),
+        transactions: 1,
+        application: Some(Box::new(draft.to_application(Some(250)))),
+        ..record(17)
+    };
+    let mut bytes = Vec::new();
+    file::append(&[record], &mut Encoder::new(), &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn what_an_application_said_is_printed_as_json() {
+    let directory = TestDirectory::new("application-json");
+    let output = stdout(&run(&[&directory.write("a.kflow", &file_with_application())]));
+    let object: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(object["app_protocol"], "dns");
+    assert_eq!(object["transactions"], 1);
+    assert_eq!(object["application_latency_us"], 250);
+    assert_eq!(object["dns_query"], "a,\"b\"\n.example");
+    assert_eq!(object["dns_rcode"], 3);
+    assert_eq!(object.get("dns_answers"), None);
+}
+
+#[test]
+fn what_an_application_said_is_one_quoted_cell_of_csv() {
+    let directory = TestDirectory::new("application-csv");
+    let file = directory.write("a.kflow", &file_with_application());
+    let text = stdout(&run(&["--format", "csv", &file]));
+    let [names, line] = text.lines().collect::<Vec<&str>>()[..] else { panic!("{text}") };
+    assert!(names.ends_with(",app_protocol,transactions,application_latency_us,application"), "{names}");
+    let cells = r#",dns,1,250,"{""dns_query"":""a,\""b\""\n.example"",""dns_rcode"":3}""#;
+    assert!(line.ends_with(cells), "{line}");
 }
 
 #[test]
