@@ -215,8 +215,11 @@ impl Inspector {
         if let Some(held) = flow.held.take() {
             emit(held);
         }
+        // A flow may have gone over to another protocol since.
+        let app_protocol =
+            application.as_ref().map_or(flow.protocol, |application| Some(application.protocol()));
         let transactions = std::mem::take(&mut flow.transactions);
-        let annotation = Annotation { app_protocol: flow.protocol, transactions, application };
+        let annotation = Annotation { app_protocol, transactions, application };
         if is_over {
             engine.forget(flow, kept);
         }

@@ -204,7 +204,8 @@ impl Inspecting {
             Some(application) if ending.is_empty && annotation.transactions > 0 => {
                 push(record::transaction_of(application, record));
             }
-            application => record.application = application,
+            // What must not leave the sensor may have been all.
+            application => record.application = application.filter(|application| !application.is_empty()),
         }
         record.app_protocol = annotation.app_protocol;
         record.transactions = annotation.transactions;

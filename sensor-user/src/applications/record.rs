@@ -18,7 +18,8 @@ pub fn of_its_own(transaction: Transaction, of: &FlowRecord) -> FlowRecord {
         pppoe_session: of.pppoe_session,
         tunnel: of.tunnel,
         app_protocol: Some(application.protocol()),
-        application: Some(application),
+        // What must not leave the sensor may have been all.
+        application: Some(application).filter(|application| !application.is_empty()),
         ..FlowRecord::default()
     }
 }
