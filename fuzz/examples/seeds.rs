@@ -3,7 +3,12 @@
 
 use hll::{Precision, Sketch, datasketches::Hll};
 use kflow::{
-    Endpoint, FlowRecord, IcmpKind, Latency, TcpDirection, TcpRecord, TcpState, Tunnel, TunnelKind,
+    AppProtocol, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, TcpDirection, TcpRecord, TcpState,
+    Tunnel, TunnelKind,
+    application::{
+        Draft,
+        protocols::{dhcp, dns},
+    },
     codec::Encoder,
 };
 use sensor_user::{
@@ -234,7 +239,13 @@ fn push_fragment(input: &mut Vec<u8>, packet: &[u8]) {
 
 fn write_kflow_decode(seeds: &Seeds) -> io::Result<()> {
     let mut encoder = Encoder::new();
-    let kinds = [("tcp", tcp_record()), ("tunnel", tunnel_record()), ("icmp", icmp_record())];
+    let kinds = [
+        ("tcp", tcp_record()),
+        ("tunnel", tunnel_record()),
+        ("icmp", icmp_record()),
+        ("dns", dns_record()),
+        ("dhcp", dhcp_record()),
+    ];
     for (name, record) in &kinds {
         let message = encoder.encode(std::slice::from_ref(record)).expect("one record fits a message");
         seeds.write("kflow_decode", name, message)?;
@@ -301,6 +312,34 @@ fn tunnel_record() -> FlowRecord {
 
 fn icmp_record() -> FlowRecord {
     FlowRecord { protocol: 1, icmp: IcmpKind { kind: 8, code: 0 }, ..FlowRecord::default() }
+}
+
+fn dns_record() -> FlowRecord {
+    let mut draft = Draft::new(100);
+    draft.begin(AppProtocol::Dns);
+    draft.text(dns::QUERY, b"www.example.org");
+    draft.number(dns::QUERY_TYPE, 1u32);
+    FlowRecord {
+        protocol: 17,
+        app_protocol: Some(AppProtocol::Dns),
+        transactions: 1,
+        application: Some(Box::new(draft.to_application(Some(1_500)))),
+        ..FlowRecord::default()
+    }
+}
+
+fn dhcp_record() -> FlowRecord {
+    let mut draft = Draft::new(100);
+    draft.begin(AppProtocol::Dhcp);
+    draft.text(dhcp::CLIENT_MAC, b"02:42:ac:11:00:02");
+    draft.address(dhcp::YOUR_ADDRESS, [192, 0, 2, 33]);
+    FlowRecord {
+        protocol: 17,
+        end_reason: EndReason::Transaction,
+        app_protocol: Some(AppProtocol::Dhcp),
+        application: Some(Box::new(draft.to_application(None))),
+        ..FlowRecord::default()
+    }
 }
 
 /// Sketches that are empty, sparse and dense, in both forms.

@@ -1,7 +1,8 @@
 //! What holds for every record that the sensor makes, and for what is written of it.
 
 use kflow::{
-    DirectionCounters, FlowRecord, Latency, TcpDirection, TcpRecord,
+    DirectionCounters, EndReason, FlowRecord, Latency, TcpDirection, TcpRecord,
+    application::Datum,
     codec::{Encoder, decode},
     text,
 };
@@ -12,7 +13,10 @@ const TCP: u8 = 6;
 pub fn assert_possible(record: &FlowRecord) {
     let FlowRecord { source, destination, forward, reverse, tcp, .. } = record;
     assert!(record.start_ns <= record.end_ns);
-    assert!(forward.packets + reverse.packets > 0);
+    let is_transaction = record.end_reason == EndReason::Transaction;
+    assert_eq!(forward.packets + reverse.packets > 0, !is_transaction);
+    assert!(!is_transaction || record.app_protocol.is_some());
+    assert_application(record);
     assert_eq!(source.address.is_ipv4(), destination.address.is_ipv4());
     assert_eq!(record.tunnel.source.is_ipv4(), record.tunnel.destination.is_ipv4());
     for counters in [forward, reverse] {
@@ -25,6 +29,17 @@ pub fn assert_possible(record: &FlowRecord) {
     }
     assert_segments(&tcp.forward, forward.packets);
     assert_segments(&tcp.reverse, reverse.packets);
+}
+
+/// What was said is of the record's protocol, and something.
+fn assert_application(record: &FlowRecord) {
+    let FlowRecord { app_protocol, transactions, .. } = *record;
+    assert!(transactions == 0 || app_protocol.is_some());
+    // Transactions are counted in the record of their span.
+    assert!(transactions == 0 || record.end_reason != EndReason::Transaction);
+    let Some(application) = &record.application else { return };
+    assert_eq!(app_protocol, Some(application.protocol()));
+    assert!(!application.is_empty());
 }
 
 fn assert_counters(counters: &DirectionCounters) {
@@ -76,7 +91,8 @@ fn assert_segments(direction: &TcpDirection, packets: u64) {
     assert_eq!(direction.receive_window_min.is_some(), direction.receive_window.is_some());
 }
 
-/// Records come back from kflow as they were, and each is an object of JSON on a line of its own.
+/// Records come back from kflow as they were, and each is an object of JSON on a line of its own, whose members say
+/// what the application said.
 pub fn assert_expressible(records: &[FlowRecord], encoder: &mut Encoder) {
     let message = encoder.encode(records).expect("what the sensor makes can be encoded");
     assert_eq!(decode(message).expect("our own message decodes"), records);
@@ -85,6 +101,16 @@ pub fn assert_expressible(records: &[FlowRecord], encoder: &mut Encoder) {
         line.clear();
         text::write_json(record, &mut line);
         assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
-        assert!(matches!(serde_json::from_slice(&line), Ok(serde_json::Value::Object(_))));
+        let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(&line) else {
+            panic!("{}", String::from_utf8_lossy(&line));
+        };
+        for (field, value) in record.application.iter().flat_map(|application| application.values()) {
+            let printed = &object[field.name];
+            match value {
+                Datum::Number(number) => assert_eq!(printed, &number),
+                Datum::Text(text) => assert_eq!(printed, text),
+                Datum::Address(address) => assert_eq!(printed, &address.to_string()),
+            }
+        }
     }
 }
