@@ -1,22 +1,23 @@
 //! One way of writing for the values of both programs.
 //!
-//! Both replace or escape what is not printable ASCII, each in its own way, and nDPI writes `?`: every run of it
-//! counts as one such mark.
-
-use std::iter::Peekable;
-use std::str::Chars;
+//! Both replace or escape what is not printable ASCII and the backslash, each in its own way, and nDPI writes `?`: every
+//! run of it counts as one such mark.
 
 const MARK: char = '?';
 /// tshark's name of the root of the name space, whose name is empty.
 const ROOT: &str = "<Root>";
 
-/// A text with one mark for each run of what is not printable ASCII.
+/// A text with one mark for each run of what is written differently.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    let mut rest = text.chars().peekable();
-    while let Some(character) = rest.next() {
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
         let written = match character {
-            '\\' => unescaped(&mut rest),
+            '\\' => {
+                rest = rest.get(escape_bytes(rest.as_bytes())..).unwrap_or_default();
+                MARK
+            }
             ' '..='~' => character,
             _ => MARK,
         };
@@ -27,16 +28,13 @@ pub fn plain(text: &str) -> String {
     plain
 }
 
-/// What stands for the escape whose backslash was just read.
-fn unescaped(rest: &mut Peekable<Chars<'_>>) -> char {
-    let ahead: String = rest.clone().take(3).collect();
-    let is_number = ahead.len() == 3 && ahead.bytes().all(|byte| byte.is_ascii_digit());
-    let is_hex = ahead.len() == 3 && ahead.starts_with('x') && u8::from_str_radix(&ahead[1..], 16).is_ok();
-    if is_number || is_hex {
-        rest.nth(2);
-        return MARK;
+/// How much of what is behind a backslash makes an escape with it: three digits, or `x` and two of base 16.
+fn escape_bytes(rest: &[u8]) -> usize {
+    match rest {
+        [a, b, c, ..] if [a, b, c].iter().all(|byte| byte.is_ascii_digit()) => 3,
+        [b'x', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => 3,
+        _ => 0,
     }
-    rest.next_if(|next| matches!(next, '\\' | '.')).unwrap_or('\\')
 }
 
 /// A name of DNS.
@@ -62,11 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn backslash_is_one_whether_or_not_it_is_escaped() {
-        assert_eq!(plain("c:\\\\dir"), plain("c:\\dir"));
-        assert_eq!(plain("a\\.b"), "a.b");
-        assert_eq!(plain("\\"), "\\");
-        assert_eq!(plain("\\äöü"), "\\?");
+    fn backslash_is_a_mark_whether_or_not_it_is_escaped() {
+        for text in ["c:\\dir", "c:\\\\dir", "c:\\092dir"] {
+            assert_eq!(plain(text), "c:?dir", "{text}");
+        }
+        assert_eq!(plain("\\"), "?");
+        assert_eq!(plain("\\12ä"), "?12?");
     }
 
     #[test]
