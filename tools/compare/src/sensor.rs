@@ -22,6 +22,8 @@ use std::time::Duration;
 /// The largest timeouts that the sensor takes. A closed flow lingers for trailing segments as long as it may.
 const FLOW_CONFIG: &str =
     "[flow]\nidle_timeout_s = 3600\nactive_timeout_s = 86400\nclose_linger_ms = 86400000\n";
+/// No transaction of a conversation is left out for their number.
+const APPLICATIONS_CONFIG: &str = "[applications]\ntransactions_per_span = 4294967295\n";
 /// Innermost conversations only. The section is not written for the outermost, which are the default.
 const INNER_CONFIG: &str = "[tunnels]\ncount = \"inner\"\n";
 const QUIET_CONFIG: &str = "[metrics]\nenabled = false\n[log]\nlevel = \"error\"\n";
@@ -94,7 +96,7 @@ pub fn observe(
 
 fn config_text(view: View) -> String {
     let tunnels = if view == View::Innermost { INNER_CONFIG } else { "" };
-    format!("{FLOW_CONFIG}{tunnels}{QUIET_CONFIG}")
+    format!("{FLOW_CONFIG}{APPLICATIONS_CONFIG}{tunnels}{QUIET_CONFIG}")
 }
 
 /// Room for a flow a packet, since a flow that is pushed out would be two.
