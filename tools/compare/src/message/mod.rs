@@ -33,8 +33,7 @@ impl Messages {
         if value.is_empty() {
             return;
         }
-        let index = FIELDS.iter().position(|each| each.name == field).expect("a field of the table");
-        self.of_key(key)[index].push(value);
+        self.of_key(key)[place(field)].push(value);
     }
 
     fn of_key(&mut self, key: Key) -> &mut Vec<Vec<String>> {
@@ -44,6 +43,11 @@ impl Messages {
     /// The values of the field in the order in which they were said; none if the conversation is not known.
     pub fn values(&self, key: &Key, field: usize) -> &[String] {
         self.0.get(key).map(|fields| fields[field].as_slice()).unwrap_or_default()
+    }
+
+    /// The values of the field with this name.
+    pub fn named(&self, key: &Key, field: &str) -> &[String] {
+        self.values(key, place(field))
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -61,4 +65,9 @@ impl Messages {
         }
         renamed
     }
+}
+
+/// Where in the table the field with this name is.
+fn place(field: &str) -> usize {
+    FIELDS.iter().position(|each| each.name == field).expect("a field of the table")
 }

@@ -1,6 +1,7 @@
 //! A second opinion on messages: the JA4 fingerprint and the name of a host that nDPI gives to a flow.
 //!
-//! Fingerprints are compared as if tshark had said them. Of hosts nDPI names one a flow, of any of its messages, in lower
+//! Fingerprints are compared as if tshark had said them, with what nDPI writes otherwise than the definition of JA4 put
+//! right from what tshark says of the hello: see [`as_defined`]. Of hosts nDPI names one a flow, of any of its messages, in lower
 //! case and with at most 79 characters: one that ours says has to be it. It has names for more protocols than these; those
 //! of the others are not compared, nor is what it finds inside of tunnels.
 
@@ -19,6 +20,9 @@ const PROTOCOLS: [&str; 6] = ["DNS", "HTTP", "LLMNR", "MDNS", "QUIC", "TLS"];
 /// What names a host in records.
 const HOST_FIELDS: [&str; 4] = ["dns_query", "http_host", "quic_server_name", "tls_server_name"];
 const CHARACTERS_MAX: usize = 79;
+/// The first digits of SHA-256 of nothing.
+const HASH_OF_NOTHING: &str = "e3b0c44298fc";
+const NO_HASH: &str = "000000000000";
 
 /// What nDPI says of one flow; empty where it says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +51,32 @@ pub fn parse(list: &List<'_>) -> Flows {
 
 /// Adds the fingerprints to what theirs says.
 pub fn add_fingerprints(theirs: &mut Facts, flows: &[Flow]) {
-    for Flow { key, ja4, .. } in flows {
-        if theirs.conversations.contains_key(key) {
-            let field = if key.protocol == TCP { "tls_ja4" } else { "quic_ja4" };
-            theirs.messages.add(*key, field, ja4.clone());
-        }
+    for Flow { key, ja4, .. } in flows.iter().filter(|flow| theirs.conversations.contains_key(&flow.key)) {
+        let protocol = if key.protocol == TCP { "tls" } else { "quic" };
+        let first = |field| theirs.messages.named(key, &format!("{protocol}_{field}")).first();
+        let ja4 = match first("ja3") {
+            None => ja4.clone(),
+            Some(_) => {
+                as_defined(ja4, first("server_name").is_some(), first("alpn").map_or("", String::as_str))
+            }
+        };
+        theirs.messages.add(*key, &format!("{protocol}_ja4"), ja4);
     }
+}
+
+/// A fingerprint as JA4 is defined: `d` where the client names a server, `i` where it does not (nDPI: where the name
+/// is a domain, and where it is not); the first and the last character of the first protocol that it offers (nDPI:
+/// the first two); twelve zeros in the place of a hash of nothing (nDPI: the hash of nothing).
+fn as_defined(ja4: &str, has_server_name: bool, protocols: &str) -> String {
+    let Some((start, hashes)) = ja4.split_once('_') else { return ja4.to_owned() };
+    let (Some(version), Some(counts)) = (start.get(..3), start.get(4..8)) else { return ja4.to_owned() };
+    let named = if has_server_name { 'd' } else { 'i' };
+    let protocol = match protocols.split(',').next().unwrap_or_default().as_bytes() {
+        [] => "00".to_owned(),
+        [only] => format!("{0}{0}", char::from(*only)),
+        [first, .., last] => format!("{}{}", char::from(*first), char::from(*last)),
+    };
+    format!("{version}{named}{counts}{protocol}_{}", hashes.replace(HASH_OF_NOTHING, NO_HASH))
 }
 
 /// Compares the hosts of a capture.
@@ -165,8 +189,21 @@ mod tests {
     fn fingerprints_are_compared_as_if_tshark_had_said_them() {
         let mut theirs = facts();
         add_fingerprints(&mut theirs, &flows());
-        let index = FIELDS.iter().position(|field| field.name == "tls_ja4").unwrap();
-        assert_eq!(theirs.messages.values(&Key::parse(NAME).unwrap().0, index), ["t13d1516h2_a_b"]);
+        let (key, _) = Key::parse(NAME).unwrap();
+        assert_eq!(theirs.messages.named(&key, "tls_ja4"), ["t13d1516h2_a_b"]);
         assert_eq!(theirs.messages.keys().count(), 1);
+    }
+
+    #[test]
+    fn fingerprint_of_a_hello_that_tshark_saw_is_as_defined() {
+        let mut theirs = facts();
+        let (key, _) = Key::parse(NAME).unwrap();
+        theirs.messages.add(key, "tls_ja3", "00ff".to_owned());
+        theirs.messages.add(key, "tls_alpn", "http/1.1,h2".to_owned());
+        add_fingerprints(&mut theirs, &flows());
+        assert_eq!(theirs.messages.named(&key, "tls_ja4"), ["t13i1516h1_a_b"]);
+        assert_eq!(as_defined("t12i150000_ab_e3b0c44298fc", true, ""), "t12d150000_ab_000000000000");
+        assert_eq!(as_defined("t13d0101ht_ab_cd", true, "x"), "t13d0101xx_ab_cd");
+        assert_eq!(as_defined("", true, ""), "");
     }
 }

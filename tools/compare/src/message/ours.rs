@@ -17,8 +17,7 @@ const NO_ADDRESS: &str = "0.0.0.0";
 pub fn add(messages: &mut Messages, key: Key, record: &Json) -> bool {
     for field in FIELDS.iter().filter(|field| !field.name.starts_with(DNS)) {
         let Some(value) = said(record, field.name) else { continue };
-        let index = FIELDS.iter().position(|each| each.name == field.name).expect("it is of the table");
-        let is_known = field.per == Per::Session && messages.values(&key, index).contains(&value);
+        let is_known = field.per == Per::Session && messages.named(&key, field.name).contains(&value);
         if !is_known && value != NO_ADDRESS {
             messages.add(key, field.name, value);
         }
@@ -55,8 +54,7 @@ mod tests {
         let mut messages = Messages::default();
         let could =
             records.iter().map(|record| add(&mut messages, key, record)).fold(false, |any, each| any | each);
-        let index = FIELDS.iter().position(|each| each.name == field).unwrap();
-        (messages.values(&key, index).to_vec(), could)
+        (messages.named(&key, field).to_vec(), could)
     }
 
     #[test]

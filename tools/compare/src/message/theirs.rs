@@ -190,15 +190,13 @@ fn add_tls(messages: &mut Messages, entry: &Entry<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::FIELDS;
     use serde_json::json;
 
     const UDP_NAME: &str = "17 192.0.2.1 40000 192.0.2.9 53";
     const TCP_NAME: &str = "6 192.0.2.1 40000 192.0.2.9 443";
 
     fn values(facts: &Json, conversation: &str, field: &str) -> Vec<String> {
-        let index = FIELDS.iter().position(|each| each.name == field).unwrap();
-        read(facts).values(&Key::parse(conversation).unwrap().0, index).to_vec()
+        read(facts).named(&Key::parse(conversation).unwrap().0, field).to_vec()
     }
 
     fn entry(frame: u64, conversation: &str, lists: &Json) -> Json {
