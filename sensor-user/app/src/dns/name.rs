@@ -59,19 +59,17 @@ impl<'a> Name<'a> {
         std::iter::from_fn(move || labels.advance().expect("the name was checked"))
     }
 
-    pub fn is_root(self) -> bool {
-        self.labels().next().is_none()
-    }
-
     pub fn write(self, writer: &mut TextWriter<'_>, place: Place) {
-        if self.is_root() {
-            return writer.push_str(".");
+        let mut text = [0; NAME_BYTES_MAX];
+        let mut end = 0;
+        for label in self.labels() {
+            text[end..end + label.len()].copy_from_slice(label);
+            text[end + label.len()] = b'.';
+            end += label.len() + 1;
         }
-        for (index, label) in self.labels().enumerate() {
-            if index > 0 {
-                writer.push_str(".");
-            }
-            write_text(writer, label, place);
+        match end.checked_sub(1) {
+            Some(last_dot) => write_text(writer, &text[..last_dot], place),
+            None => writer.push_str("."),
         }
     }
 }
@@ -80,6 +78,10 @@ impl<'a> Name<'a> {
 pub fn write_text(writer: &mut TextWriter<'_>, bytes: &[u8], place: Place) {
     let is_escaped =
         |byte: &u8| byte.is_ascii_control() || *byte == b'\\' || (*byte == b';' && place == Place::InList);
+    // Most texts are written as they are. Without a way out of it, this loop takes many bytes at once.
+    if !bytes.iter().fold(false, |is_any, byte| is_any | is_escaped(byte)) {
+        return writer.push(bytes);
+    }
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(is_escaped) {
         let byte = rest[at];
