@@ -381,10 +381,10 @@ impl Engine {
             let driven = self.drive(flow, &Offer { payload, bytes, start_ns: side.start_ns });
             let side = &mut flow.sides[sender];
             side.need = driven.need;
-            side.start_ns = payload.time_ns;
             if driven.taken == 0 {
                 break;
             }
+            side.start_ns = payload.time_ns;
             kept.advance(side, driven.taken);
         }
         if flow.is_done || flow.sides[sender].progress == Progress::Done {

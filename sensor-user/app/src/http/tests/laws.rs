@@ -151,10 +151,7 @@ proptest! {
         for (is_source, line) in lines {
             conversation = conversation.say(if is_source { Source } else { Destination }, line.as_bytes());
         }
-        // Times of lines that wait for others depend on the segments that they came in.
-        let (split, whole) = (conversation.run_split(seed), conversation.run());
-        prop_assert_eq!(summary(&split), summary(&whole));
-        prop_assert_eq!(split.protocol, whole.protocol);
+        prop_assert_eq!(conversation.run_split(seed).what(), conversation.run().what());
     }
 
     #[test]

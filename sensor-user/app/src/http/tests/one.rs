@@ -64,6 +64,15 @@ fn an_interim_answer_is_not_the_answer_and_the_request_ends_with_its_body() {
 }
 
 #[test]
+fn latency_ends_where_the_answer_begins_however_slowly_it_comes() {
+    let mut conversation = conversation().say(Source, GET);
+    for piece in OK.chunks(10) {
+        conversation = conversation.say(Destination, piece);
+    }
+    assert_eq!(conversation.run().transactions[0].latency_us(), Some(1000));
+}
+
+#[test]
 fn chunks_are_added_up_and_trailers_passed_over() {
     let chunked =
         b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1f;x=y\r\n0123456789012345678901234567890\r\n\

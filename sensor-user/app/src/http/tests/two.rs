@@ -334,6 +334,6 @@ proptest! {
             let sender = if is_source { Source } else { Destination };
             conversation = conversation.say(sender, &frame(kind, flags, stream, &payload));
         }
-        prop_assert_eq!(summary(&conversation.run_split(seed)), summary(&conversation.run()));
+        prop_assert_eq!(conversation.run_split(seed).what(), conversation.run().what());
     }
 }
