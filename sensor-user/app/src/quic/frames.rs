@@ -53,8 +53,7 @@ impl<'a> Iterator for CryptoFrames<'a> {
 
     fn next(&mut self) -> Option<Result<Crypto<'a>, Malformed>> {
         loop {
-            let padding = self.rest.iter().take_while(|byte| **byte == kind::PADDING).count();
-            let (first, rest) = self.rest[padding..].split_first()?;
+            let (first, rest) = behind_padding(self.rest).split_first()?;
             let read = match self.handshake {
                 Handshake::Tls => frame(*first, rest),
                 Handshake::GoogleTls | Handshake::GoogleTags => google_frame(*first, rest),
@@ -69,6 +68,15 @@ impl<'a> Iterator for CryptoFrames<'a> {
             }
         }
     }
+}
+
+/// Most of a client's first datagram is padding.
+fn behind_padding(payload: &[u8]) -> &[u8] {
+    let (blocks, _) = payload.as_chunks::<16>();
+    let whole = blocks.iter().take_while(|block| **block == [kind::PADDING; 16]).count();
+    let rest = &payload[whole * 16..];
+    let padding = rest.iter().take_while(|byte| **byte == kind::PADDING).count();
+    &rest[padding..]
 }
 
 fn frame(first: u8, input: &[u8]) -> Read<'_, Option<Crypto<'_>>> {

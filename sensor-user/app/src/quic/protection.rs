@@ -79,23 +79,28 @@ impl Gcm {
         lengths[..8].copy_from_slice(&bits(header));
         lengths[8..].copy_from_slice(&bits(ciphertext));
         hash.update(&[lengths.into()]);
-        let hash: [u8; 16] = hash.finalize().into();
-        let mask = encrypt(&self.cipher, self.counter(1));
-        std::array::from_fn(|place| hash[place] ^ mask[place])
+        xor(hash.finalize().into(), encrypt(&self.cipher, self.counter(1)))
     }
 
     /// Encrypts or decrypts.
     pub fn apply(&self, text: &mut [u8]) {
+        let (blocks, tail) = text.as_chunks_mut();
         let mut count = 2;
-        for part in text.chunks_mut(BLOCKS * 16) {
-            let mut blocks: [Block; BLOCKS] =
-                std::array::from_fn(|place| self.counter(count + place as u32).into());
-            self.cipher.encrypt_blocks(&mut blocks);
-            for (byte, stream) in part.iter_mut().zip(blocks.iter().flatten()) {
-                *byte ^= stream;
+        for blocks in blocks.chunks_mut(BLOCKS) {
+            for (block, key) in blocks.iter_mut().zip(self.key_stream(count)) {
+                *block = xor(*block, key.into());
             }
-            count += BLOCKS as u32;
+            count += blocks.len() as u32;
         }
+        for (byte, key) in tail.iter_mut().zip(encrypt(&self.cipher, self.counter(count))) {
+            *byte ^= key;
+        }
+    }
+
+    fn key_stream(&self, count: u32) -> [Block; BLOCKS] {
+        let mut blocks = std::array::from_fn(|place| self.counter(count + place as u32).into());
+        self.cipher.encrypt_blocks(&mut blocks);
+        blocks
     }
 
     fn counter(&self, count: u32) -> [u8; 16] {
@@ -104,6 +109,10 @@ impl Gcm {
         block[12..].copy_from_slice(&count.to_be_bytes());
         block
     }
+}
+
+fn xor(one: [u8; 16], other: [u8; 16]) -> [u8; 16] {
+    (u128::from_ne_bytes(one) ^ u128::from_ne_bytes(other)).to_ne_bytes()
 }
 
 fn encrypt(cipher: &Aes128, block: [u8; 16]) -> [u8; 16] {
@@ -116,17 +125,20 @@ fn encrypt(cipher: &Aes128, block: [u8; 16]) -> [u8; 16] {
 mod tests {
     use super::*;
     use crate::quic::{
-        header::{Packet, packet},
+        header::{self, Packet},
         opener::Role,
         sealer::{CLIENT_HELLO, SERVER_HELLO, Sealer, crypto, hex},
     };
+    use proptest::prelude::*;
 
     const VERSION_1: u32 = 1;
     const VERSION_2: u32 = 0x6b33_43cf;
 
     /// The payload of a datagram's first packet.
     fn opened(datagram: &[u8], keys: &Keys) -> Option<Vec<u8>> {
-        let Ok((_, Packet::Initial(initial))) = packet(datagram) else { panic!("it is an Initial packet") };
+        let Ok((_, Packet::Initial(initial))) = header::packet(datagram) else {
+            panic!("it is an Initial packet")
+        };
         let mut opened = [0; PACKET_BYTES_MAX];
         let payload = open(keys, &initial, &mut opened)?;
         Some(opened[payload].to_vec())
@@ -190,9 +202,22 @@ mod tests {
         for place in [1, 7, 20, 60, packet.len() - 1] {
             let mut changed = packet.clone();
             changed[place] ^= 0x10;
-            if matches!(super::super::header::packet(&changed), Ok((_, Packet::Initial(_)))) {
+            if matches!(header::packet(&changed), Ok((_, Packet::Initial(_)))) {
                 assert_eq!(opened(&changed, &sealer.keys()), None, "byte {place}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_is_opened(
+            payload in prop::collection::vec(any::<u8>(), 4..400),
+            number in any::<u32>(),
+            number_bytes in 1usize..=4,
+        ) {
+            let number = number >> (32 - 8 * number_bytes as u32);
+            let sealer = Sealer { number, number_bytes, ..Sealer::client(VERSION_1) };
+            prop_assert_eq!(opened(&sealer.seal(&payload), &sealer.keys()), Some(payload));
         }
     }
 }
