@@ -69,7 +69,7 @@ fn is_status_so_far(line: &[u8]) -> bool {
 fn is_request_so_far(line: &[u8]) -> bool {
     let mut parts = line.splitn(2, |byte| *byte == b' ');
     let method = parts.next().unwrap_or_default();
-    if method.len() > METHOD_BYTES_MAX || !method.iter().all(u8::is_ascii_uppercase) {
+    if !is_method(method) {
         return false;
     }
     let Some(uri) = parts.next() else { return true };
@@ -79,6 +79,10 @@ fn is_request_so_far(line: &[u8]) -> bool {
         && scheme.first().is_none_or(u8::is_ascii_alphabetic)
         && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
     is_scheme && parts.next().is_none_or(|rest| rest.iter().all(|byte| *byte >= b' ' || *byte == b'\r'))
+}
+
+fn is_method(word: &[u8]) -> bool {
+    word.len() <= METHOD_BYTES_MAX && word.iter().all(u8::is_ascii_uppercase)
 }
 
 impl<'a> StartLine<'a> {
@@ -189,7 +193,7 @@ impl<'a> Head<'a> {
     pub fn method(&self) -> Option<&'a [u8]> {
         match self.start {
             StartLine::Request { method, .. } => Some(method),
-            StartLine::Status(_) => self.cseq?.words().nth(1),
+            StartLine::Status(_) => self.cseq?.words().nth(1).filter(|method| is_method(method)),
         }
     }
 }
