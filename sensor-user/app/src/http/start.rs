@@ -99,7 +99,7 @@ fn request_line(bytes: &[u8], demand: Demand) -> Start {
     }
     let target = &rest[rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()..];
     match (is_known, target.first()) {
-        (true, _) if demand == Demand::Method => return Start::Request,
+        (true, _) if demand == Demand::Method && !is_of_another(target) => return Start::Request,
         (true, Some(b'/')) if demand == Demand::Path => return Start::Request,
         (true, Some(_)) | (false, Some(b'/' | b'*' | b'h')) => {}
         (false, Some(_)) => return Start::No,
@@ -139,6 +139,16 @@ fn is_of_http(line: &[u8]) -> bool {
     let digits = line.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
     let before = &line[..line.len() - digits];
     digits > 0 && (before == b"HTTP/" || before.ends_with(b" HTTP/"))
+}
+
+/// Whether the rest of a request line is there and ends with a version of another protocol.
+fn is_of_another(target: &[u8]) -> bool {
+    let Some(end) = memchr(b'\n', target) else { return false };
+    let line = target[..end].trim_ascii_end();
+    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let (name, number) =
+        version.split_at(version.iter().take_while(|byte| byte.is_ascii_uppercase()).count());
+    !name.is_empty() && name != b"HTTP" && matches!(number, [b'/', b'0'..=b'9', ..])
 }
 
 #[cfg(test)]
@@ -191,7 +201,9 @@ mod tests {
             assert_eq!(Start::of(line, Demand::Method), Start::Request);
             assert_eq!(Start::of(line, Demand::Line), Start::No);
         }
-        assert_eq!(Start::of(b"FETCH\r\n", Demand::Method), Start::No);
+        for line in [b"FETCH\r\n".as_slice(), b"OPTIONS sip:a SIP/2.0\r\n", b"OPTIONS rtsp://a/ RTSP/1.0\n"] {
+            assert_eq!(Start::of(line, Demand::Method), Start::No);
+        }
     }
 
     #[test]
