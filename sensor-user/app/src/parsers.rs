@@ -86,20 +86,21 @@ macro_rules! parsers {
     };
 }
 
+// First those that know theirs by its content, then those that also go by ports.
 parsers! {
-    Dns: crate::dns::Dns,
-    Http: crate::http::Http,
     Ssh: crate::ssh::Ssh,
-    Dhcp: crate::dhcp::Dhcp,
-    Dhcpv6: crate::dhcpv6::Dhcpv6,
-    Radius: crate::radius::Radius,
-    Ntp: crate::ntp::Ntp,
     PostgreSql: crate::postgresql::PostgreSql,
     MySql: crate::mysql::MySql,
     Sip: crate::sip::Sip,
     Tls: crate::tls::Tls,
-    Snmp: crate::snmp::Snmp,
     Quic: crate::quic::Quic,
+    Dhcp: crate::dhcp::Dhcp,
+    Http: crate::http::Http,
+    Snmp: crate::snmp::Snmp,
+    Radius: crate::radius::Radius,
+    Dns: crate::dns::Dns,
+    Ntp: crate::ntp::Ntp,
+    Dhcpv6: crate::dhcpv6::Dhcpv6,
 }
 
 // A pool of these is reserved a worker.
@@ -125,3 +126,6 @@ pub(crate) fn recognise(opening: &Opening<'_>) -> (Recognition, Option<Kind>) {
     }
     (if is_open { Recognition::More } else { Recognition::No }, None)
 }
+
+#[cfg(test)]
+mod tests;
