@@ -46,6 +46,14 @@ impl Hello {
         [start, long(&be(&self.ciphers)), short(&[0]), self.extension_block()].concat()
     }
 
+    /// The body of the handshake message of DTLS.
+    pub fn dtls_body(&self, cookie: &[u8]) -> Vec<u8> {
+        let mut body = self.body();
+        // Behind version, random and session identifier.
+        body.splice(67..67, short(cookie));
+        body
+    }
+
     /// The handshake message.
     pub fn message(&self) -> Vec<u8> {
         message(1, &self.body())
@@ -129,6 +137,22 @@ pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
 /// A record.
 pub(crate) fn record(kind: u8, content: &[u8]) -> Vec<u8> {
     [&[kind, 3, 1][..], &long(content)].concat()
+}
+
+/// A handshake message of DTLS in fragments of so many bytes, each in a record of its own.
+pub(crate) fn fragments(kind: u8, body: &[u8], fragment_bytes: usize) -> Vec<Vec<u8>> {
+    let three = |number: usize| (number as u32).to_be_bytes()[1..].to_vec();
+    let pieces = body.chunks(fragment_bytes).enumerate();
+    let parts = pieces.map(|(place, piece)| {
+        let offset = three(place * fragment_bytes);
+        [&[kind][..], &three(body.len()), &[0, 0], &offset, &longer(piece)].concat()
+    });
+    parts.map(|part| dtls_record(22, 0, &part)).collect()
+}
+
+/// A record of DTLS 1.2.
+pub(crate) fn dtls_record(kind: u8, epoch: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1][..], &long(content)].concat()
 }
 
 /// Bytes behind 24 bits of their length.

@@ -172,8 +172,7 @@ mod tests {
 
     #[test]
     fn the_cookie_of_dtls_is_passed_over() {
-        let mut body = Hello::usual("dtls.example").body();
-        body.splice(67..67, short(&[5; 20]));
+        let body = Hello::usual("dtls.example").dtls_body(&[5; 20]);
         let hello = ClientHello::parse_dtls(&body).unwrap();
         assert_eq!(hello.server_name, Some(&b"dtls.example"[..]));
     }

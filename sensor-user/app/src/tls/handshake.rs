@@ -21,6 +21,8 @@ pub(super) const HEADER_BYTES: usize = 4;
 const HELLO_REQUEST: u8 = 0;
 pub(super) const CLIENT_HELLO: u8 = 1;
 pub(super) const SERVER_HELLO: u8 = 2;
+/// What asks for another ClientHello in DTLS 1.2 and before.
+pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
 /// What asks for another ClientHello in drafts of TLS 1.3.
 const HELLO_RETRY_REQUEST: u8 = 6;
 const CERTIFICATE: u8 = 11;
@@ -93,7 +95,7 @@ pub(super) fn gather<'a>(
 }
 
 /// Whether a message has values of the session.
-pub(super) fn has_values(stage: Stage, kind: u8) -> bool {
+fn has_values(stage: Stage, kind: u8) -> bool {
     match stage {
         Stage::Hello => [CLIENT_HELLO, SERVER_HELLO].contains(&kind),
         Stage::Certificate => kind == CERTIFICATE,
@@ -103,6 +105,7 @@ pub(super) fn has_values(stage: Stage, kind: u8) -> bool {
 
 /// Reads a message that was gathered.
 pub(super) fn hear_gathered(
+    carrier: Carrier,
     stage: Stage,
     gathering: Gathering,
     buffer: &BufferId,
@@ -116,21 +119,36 @@ pub(super) fn hear_gathered(
         (Gathering::Full, _) if !has_values => return Heard::Last,
         _ => {}
     }
-    if !has_values {
-        return hear(stage, output.buffer(buffer), None);
-    }
-    let (session, message) = output.session_beside(AppProtocol::Tls, buffer);
-    hear(stage, message, session)
+    let (session, message) = if has_values {
+        output.session_beside(AppProtocol::Tls, buffer)
+    } else {
+        (None, output.buffer(buffer))
+    };
+    hear(carrier, stage, kind, &message[HEADER_BYTES..], session)
 }
 
-/// Reads a message, from its header on.
-pub(super) fn hear(stage: Stage, message: &[u8], session: Option<&mut Draft>) -> Heard {
-    let (header, body) = message.split_at(HEADER_BYTES);
-    match (stage, header[0]) {
+/// Reads a message that is in one piece.
+pub(super) fn hear_whole(
+    carrier: Carrier,
+    stage: Stage,
+    kind: u8,
+    body: &[u8],
+    output: &mut Output<'_>,
+) -> Heard {
+    let session = if has_values(stage, kind) { output.session(AppProtocol::Tls) } else { None };
+    hear(carrier, stage, kind, body, session)
+}
+
+fn hear(carrier: Carrier, stage: Stage, kind: u8, body: &[u8], session: Option<&mut Draft>) -> Heard {
+    match (stage, kind) {
         (Stage::Hello, CLIENT_HELLO) => {
-            let Some(hello) = ClientHello::parse(body) else { return Heard::Failed(Failure::Malformed) };
+            let hello = match carrier {
+                Carrier::Dtls => ClientHello::parse_dtls(body),
+                Carrier::Tls | Carrier::Quic => ClientHello::parse(body),
+            };
+            let Some(hello) = hello else { return Heard::Failed(Failure::Malformed) };
             if let Some(session) = session {
-                describe(&hello, Carrier::Tls, &KEYS, session);
+                describe(&hello, carrier, &KEYS, session);
             }
             Heard::ClientHello
         }
@@ -141,7 +159,7 @@ pub(super) fn hear(stage: Stage, message: &[u8], session: Option<&mut Draft>) ->
             }
             if hello.is_retry { Heard::Nothing } else { Heard::ServerHello(hello.selected_version()) }
         }
-        (Stage::Hello, HELLO_REQUEST | HELLO_RETRY_REQUEST) => Heard::Nothing,
+        (Stage::Hello, HELLO_REQUEST | HELLO_VERIFY_REQUEST | HELLO_RETRY_REQUEST) => Heard::Nothing,
         (Stage::Hello, _) => Heard::Failed(Failure::Malformed),
         (Stage::Certificate, CERTIFICATE) => {
             if let Some(session) = session {
@@ -149,7 +167,8 @@ pub(super) fn hear(stage: Stage, message: &[u8], session: Option<&mut Draft>) ->
             }
             Heard::Last
         }
-        (Stage::Certificate, HELLO_REQUEST | SUPPLEMENTAL_DATA) => Heard::Nothing,
+        // A flight of DTLS may come again.
+        (Stage::Certificate, HELLO_REQUEST | SERVER_HELLO | SUPPLEMENTAL_DATA) => Heard::Nothing,
         (Stage::Certificate | Stage::Watching, _) => Heard::Last,
     }
 }

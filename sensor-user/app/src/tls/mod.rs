@@ -1,4 +1,4 @@
-//! TLS (RFC 8446, RFC 5246 and before, down to SSL 2.0): what client and server say before they encrypt.
+//! TLS (RFC 8446, RFC 5246 and before, down to SSL 2.0) and DTLS: what client and server say before they encrypt.
 //!
 //! A session. Its values are those of the hellos, of the server's certificate where it is in the clear (TLS 1.2 and
 //! before), and of the first fatal alert in the clear. Who is the client is known by who sends the ClientHello.
@@ -9,12 +9,13 @@
 //!           └─ServerHello of TLS 1.3: the flow is done
 //! ```
 //!
-//! A server that asks for another ClientHello (HelloRetryRequest) counts as having answered, so that the latency ends
+//! A server that asks for another ClientHello (HelloRetryRequest, HelloVerifyRequest) counts as having answered, so that the latency ends
 //! there; the values are those of the first ClientHello and of the last ServerHello.
 
 mod certificate;
 pub mod client_hello;
 pub mod describe;
+mod dtls;
 pub mod fingerprint;
 mod handshake;
 pub mod server_hello;
@@ -31,6 +32,7 @@ use crate::{
     parser::{Failure, Input, Opening, Parser, Recognition, Step, Transport},
 };
 use certificate::Certificate;
+use fingerprint::Carrier;
 use handshake::{Gathering, Heard};
 use kflow::application::{AppProtocol, protocols::tls};
 use std::ops::RangeInclusive;
@@ -47,11 +49,14 @@ mod content {
     pub const CHANGE_CIPHER_SPEC: u8 = 20;
     pub const ALERT: u8 = 21;
     pub const HANDSHAKE: u8 = 22;
+    pub const APPLICATION_DATA: u8 = 23;
     pub const HEARTBEAT: u8 = 24;
 }
 
 const FATAL: u8 = 2;
+const ALERT_BYTES: usize = 2;
 const TLS_1_3: u16 = 0x0304;
+const DTLS_1_3: u16 = 0xfefc;
 
 #[derive(Debug)]
 pub struct Tls {
@@ -83,7 +88,7 @@ enum Stage {
 }
 
 impl Parser for Tls {
-    const TRANSPORTS: &[Transport] = &[Transport::Tcp];
+    const TRANSPORTS: &[Transport] = &[Transport::Tcp, Transport::Udp];
     // Those where it begins the connection, then those where it follows a few lines of another protocol (STARTTLS), so
     // that enough of these are tried.
     const PORTS: &[u16] = &[
@@ -98,6 +103,9 @@ impl Parser for Tls {
     };
 
     fn recognise(opening: &Opening<'_>) -> Recognition {
+        if opening.transport == Transport::Udp {
+            return dtls::recognise(opening.bytes);
+        }
         match opening.bytes.first() {
             Some(&content::HANDSHAKE) => recognise_record(opening.bytes),
             Some(_) => ssl2::recognise(opening.bytes),
@@ -110,6 +118,9 @@ impl Parser for Tls {
     }
 
     fn parse(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Step {
+        if input.transport == Transport::Udp {
+            return self.datagram(input, output);
+        }
         let mut taken = 0;
         loop {
             match self.record(&input.bytes[taken..], input, output) {
@@ -157,13 +168,10 @@ impl Tls {
             }
             // A server that asked for another ClientHello sends one before its ServerHello.
             content::CHANGE_CIPHER_SPEC if stage == Stage::Hello => {}
-            content::ALERT if length == 2 => {
+            content::ALERT if length == ALERT_BYTES => {
                 let Some(alert) = bytes.get(HEADER_BYTES..end) else { return Step::Need(end) };
-                if alert[0] == FATAL {
-                    if let Some(session) = output.session(AppProtocol::Tls) {
-                        session.number(tls::ALERT, alert[1]);
-                    }
-                    return Step::Done;
+                if let Some(step) = note_alert(alert, output) {
+                    return step;
                 }
             }
             content::HEARTBEAT => {}
@@ -186,9 +194,8 @@ impl Tls {
                 && let Some((message, later)) = handshake::split_message(rest)
             {
                 rest = later;
-                let has_values = handshake::has_values(stage, message[0]);
-                let session = if has_values { output.session(AppProtocol::Tls) } else { None };
-                handshake::hear(stage, message, session)
+                let (header, body) = message.split_at(handshake::HEADER_BYTES);
+                handshake::hear_whole(Carrier::Tls, stage, header[0], body, output)
             } else {
                 let Some(buffer) = gathered.or_else(|| output.take_buffer()) else {
                     return Some(Step::Failed(Failure::Limit));
@@ -199,7 +206,7 @@ impl Tls {
                     self.side(input).gathered = Some(buffer);
                     break;
                 }
-                let heard = handshake::hear_gathered(stage, gathering, &buffer, output);
+                let heard = handshake::hear_gathered(Carrier::Tls, stage, gathering, &buffer, output);
                 output.release_buffer(buffer);
                 heard
             };
@@ -262,9 +269,21 @@ impl Tls {
     }
 }
 
-/// Also of the drafts of TLS 1.3.
+/// Ends the flow if the alert does.
+fn note_alert(alert: &[u8], output: &mut Output<'_>) -> Option<Step> {
+    let &[level, description] = alert else { return None };
+    if level != FATAL {
+        return None;
+    }
+    if let Some(session) = output.session(AppProtocol::Tls) {
+        session.number(tls::ALERT, description);
+    }
+    Some(Step::Done)
+}
+
+/// Also of the drafts of TLS 1.3, and of DTLS 1.3, which counts downwards.
 fn is_1_3(version: u16) -> bool {
-    version >= TLS_1_3
+    if version >> 8 == 0xfe { version <= DTLS_1_3 } else { version >= TLS_1_3 }
 }
 
 /// Whether a record begins here that begins with a hello.
