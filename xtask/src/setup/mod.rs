@@ -25,6 +25,8 @@ const PACKAGES: &[&[&str]] = &[
     &["iperf3"],
     &["wrk"],
     &["tcpdump"],
+    // A client for the DHCP server that dnsmasq is.
+    &["udhcpc"],
     // promtool judges the metrics page.
     &["prometheus"],
     &["valgrind"],
@@ -39,9 +41,9 @@ const PACKAGES: &[&[&str]] = &[
 ///
 /// Reports each item: ok, installed or missing. On Debian as root or by
 /// sudo: build-essential iproute2 iputils-ping curl nginx-light dnsmasq-base bind9-dnsutils iperf3 wrk tcpdump
-/// prometheus valgrind pkgconf capnproto tshark, and for the eBPF programs rustc-web, rust-web-src and the llvm-NN-dev of its
-/// LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder, and there too
-/// cargo-fuzz unless it is on the search path. Where systemd runs, Debian starts nginx and prometheus as services
+/// udhcpc prometheus valgrind pkgconf capnproto tshark, and for the eBPF programs rustc-web, rust-web-src and the
+/// llvm-NN-dev of its LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder, and
+/// there too cargo-fuzz unless it is on the search path. Where systemd runs, Debian starts nginx and prometheus as services
 /// when it installs them; only the programs are used here.
 #[derive(Debug, Args)]
 pub struct Options {
