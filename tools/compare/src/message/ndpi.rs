@@ -1,9 +1,11 @@
 //! A second opinion on messages: the JA4 fingerprint and the name of a host that nDPI gives to a flow.
 //!
 //! Fingerprints are compared as if tshark had said them, with what nDPI writes otherwise than the definition of JA4 put
-//! right from what tshark says of the hello: see [`as_defined`]. Of hosts nDPI names one a flow, of any of its messages, in lower
-//! case and with at most 79 characters: one that ours says has to be it. It has names for more protocols than these; those
-//! of the others are not compared, nor is what it finds inside of tunnels.
+//! right from what tshark says of the hello: see [`as_defined`]. Those of DTLS, which the sensor does not parse, are not.
+//!
+//! Of hosts nDPI names one a flow, of any of its messages, as [`text::host`] has it, and of a long name the last 79
+//! characters: one that ours says has to be it. It has names for more protocols than these; those of the others are not
+//! compared, nor is what it finds inside of tunnels.
 
 use super::{FIELDS, Messages, text};
 use crate::conversation::Key;
@@ -51,15 +53,18 @@ pub fn parse(list: &List<'_>) -> Flows {
 
 /// Adds the fingerprints to what theirs says.
 pub fn add_fingerprints(theirs: &mut Facts, flows: &[Flow]) {
-    for Flow { key, ja4, .. } in flows.iter().filter(|flow| theirs.conversations.contains_key(&flow.key)) {
+    let is_compared =
+        |flow: &&Flow| theirs.conversations.contains_key(&flow.key) && flow.ja4.starts_with(['t', 'q']);
+    let flows: Vec<&Flow> = flows.iter().filter(is_compared).collect();
+    for Flow { key, ja4, host_name } in flows {
         let protocol = if key.protocol == TCP { "tls" } else { "quic" };
         let first = |field| theirs.messages.named(key, &format!("{protocol}_{field}")).first();
-        let ja4 = match first("ja3") {
-            None => ja4.clone(),
-            Some(_) => {
-                as_defined(ja4, first("server_name").is_some(), first("alpn").map_or("", String::as_str))
-            }
+        let has_server_name = match first("ja3") {
+            // tshark did not see the hello.
+            None => !host_name.is_empty(),
+            Some(_) => first("server_name").is_some(),
         };
+        let ja4 = as_defined(ja4, has_server_name, first("alpn").map(String::as_str));
         theirs.messages.add(*key, &format!("{protocol}_ja4"), ja4);
     }
 }
@@ -67,14 +72,15 @@ pub fn add_fingerprints(theirs: &mut Facts, flows: &[Flow]) {
 /// A fingerprint as JA4 is defined: `d` where the client names a server, `i` where it does not (nDPI: where the name
 /// is a domain, and where it is not); the first and the last character of the first protocol that it offers (nDPI:
 /// the first two); twelve zeros in the place of a hash of nothing (nDPI: the hash of nothing).
-fn as_defined(ja4: &str, has_server_name: bool, protocols: &str) -> String {
+fn as_defined(ja4: &str, has_server_name: bool, protocols: Option<&str>) -> String {
     let Some((start, hashes)) = ja4.split_once('_') else { return ja4.to_owned() };
-    let (Some(version), Some(counts)) = (start.get(..3), start.get(4..8)) else { return ja4.to_owned() };
+    let parts = (start.get(..3), start.get(4..8), start.get(8..));
+    let (Some(version), Some(counts), Some(protocol)) = parts else { return ja4.to_owned() };
     let named = if has_server_name { 'd' } else { 'i' };
-    let protocol = match protocols.split(',').next().unwrap_or_default().as_bytes() {
-        [] => "00".to_owned(),
-        [only] => format!("{0}{0}", char::from(*only)),
-        [first, .., last] => format!("{}{}", char::from(*first), char::from(*last)),
+    let protocol = match protocols.map(|all| all.split(',').next().unwrap_or_default().as_bytes()) {
+        None | Some([]) => protocol.to_owned(),
+        Some([only]) => format!("{0}{0}", char::from(*only)),
+        Some([first, .., last]) => format!("{}{}", char::from(*first), char::from(*last)),
     };
     format!("{version}{named}{counts}{protocol}_{}", hashes.replace(HASH_OF_NOTHING, NO_HASH))
 }
@@ -93,8 +99,9 @@ pub fn compare_hosts(
             continue;
         }
         let hosts = hosts(&ours.messages, key);
-        let host = text::plain(host_name);
-        let is_equal = hosts.contains(&host);
+        let host = text::host(host_name);
+        let is_cut = host_name.chars().count() == CHARACTERS_MAX;
+        let is_equal = hosts.iter().any(|ours| *ours == host || is_cut && ours.ends_with(&host));
         judged.add_said(
             context,
             Said {
@@ -119,7 +126,7 @@ fn hosts(messages: &Messages, key: &Key) -> Vec<String> {
             } else {
                 value
             };
-            hosts.push(name.chars().take(CHARACTERS_MAX).collect::<String>().to_ascii_lowercase());
+            hosts.push(text::host(name));
         }
     }
     hosts
@@ -171,7 +178,7 @@ mod tests {
 
     #[test]
     fn host_of_a_flow_is_one_that_ours_names() {
-        assert_eq!(compared("WWW.example.com"), (1, vec![]));
+        assert_eq!(compared("WWW.example.com:443"), (1, vec![]));
         let (_, differences) = compared("example.com");
         assert_eq!(
             (differences[0].ours.as_str(), differences[0].theirs.as_str()),
@@ -202,8 +209,8 @@ mod tests {
         theirs.messages.add(key, "tls_alpn", "http/1.1,h2".to_owned());
         add_fingerprints(&mut theirs, &flows());
         assert_eq!(theirs.messages.named(&key, "tls_ja4"), ["t13i1516h1_a_b"]);
-        assert_eq!(as_defined("t12i150000_ab_e3b0c44298fc", true, ""), "t12d150000_ab_000000000000");
-        assert_eq!(as_defined("t13d0101ht_ab_cd", true, "x"), "t13d0101xx_ab_cd");
-        assert_eq!(as_defined("", true, ""), "");
+        assert_eq!(as_defined("t12i150000_ab_e3b0c44298fc", true, None), "t12d150000_ab_000000000000");
+        assert_eq!(as_defined("t13d0101ht_ab_cd", true, Some("x")), "t13d0101xx_ab_cd");
+        assert_eq!(as_defined("", true, None), "");
     }
 }

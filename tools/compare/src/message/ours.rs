@@ -30,7 +30,7 @@ pub fn add(messages: &mut Messages, key: Key, record: &Json) -> bool {
 
 fn said(record: &Json, field: &str) -> Option<String> {
     match record.get(field)? {
-        Json::String(value) => Some(text::plain(value)),
+        Json::String(value) => Some(text::of_field(field)(value)),
         Json::Number(value) => Some(value.to_string()),
         _ => None,
     }

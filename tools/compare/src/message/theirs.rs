@@ -134,7 +134,8 @@ fn add_http(messages: &mut Messages, entry: &Entry<'_>) {
         ("http_user_agent", "http.user_agent"),
     ];
     for (field, name) in fields {
-        entry.all(name).for_each(|value| messages.add(entry.key, field, text::plain(value)));
+        let written = text::of_field(field);
+        entry.all(name).for_each(|value| messages.add(entry.key, field, written(value)));
     }
     let is_final = |code: &&str| *code == SWITCHING_PROTOCOLS || !(code.len() == 3 && code.starts_with('1'));
     for code in entry.all("http.response.code").filter(is_final) {
