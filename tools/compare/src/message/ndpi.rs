@@ -1,7 +1,7 @@
 //! A second opinion on messages: the JA4 fingerprint and the name of a host that nDPI gives to a flow.
 //!
 //! Fingerprints are compared as if tshark had said them, with what nDPI writes otherwise than the definition of JA4 put
-//! right from what tshark says of the hello: see [`as_defined`]. Those of DTLS, which the sensor does not parse, are not.
+//! right from what tshark says of the hello: see [`as_defined`].
 //!
 //! Of hosts nDPI names one a flow, of any of its messages, as [`text::host`] has it, and of a long name the last 79
 //! characters: one that ours says has to be it. It has names for more protocols than these; those of the others are not
@@ -9,7 +9,7 @@
 
 use super::{FIELDS, Messages, text};
 use crate::conversation::Key;
-use crate::facts::{Facts, TCP};
+use crate::facts::Facts;
 use crate::judged::{Context, Judged, MessageCounts, Said};
 use crate::ndpi::List;
 use crate::sensor::Observed;
@@ -53,11 +53,12 @@ pub fn parse(list: &List<'_>) -> Flows {
 
 /// Adds the fingerprints to what theirs says.
 pub fn add_fingerprints(theirs: &mut Facts, flows: &[Flow]) {
-    let is_compared =
-        |flow: &&Flow| theirs.conversations.contains_key(&flow.key) && flow.ja4.starts_with(['t', 'q']);
-    let flows: Vec<&Flow> = flows.iter().filter(is_compared).collect();
     for Flow { key, ja4, host_name } in flows {
-        let protocol = if key.protocol == TCP { "tls" } else { "quic" };
+        if !theirs.conversations.contains_key(key) {
+            continue;
+        }
+        // DTLS is TLS, too.
+        let protocol = if ja4.starts_with('q') { "quic" } else { "tls" };
         let first = |field| theirs.messages.named(key, &format!("{protocol}_{field}")).first();
         let has_server_name = match first("ja3") {
             // tshark did not see the hello.

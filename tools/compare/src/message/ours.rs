@@ -1,7 +1,7 @@
 //! What the sensor's records say of messages.
 //!
 //! A record has the fields of one transaction, or of its flow's session; a field that it does not say is missing or
-//! null.
+//! null. Of codes of DNS the four bits of the header are compared, which is what theirs lists; ours has those of EDNS too.
 
 use super::dns::{Message, Question};
 use super::{FIELDS, Messages, Per, text, theirs};
@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 /// The member that records have if the sensor looks for applications at all.
 const PROTOCOL: &str = "app_protocol";
 const DNS: &str = "dns_";
+const HEADER_RCODE: u64 = 0xf;
 const NO_ADDRESS: &str = "0.0.0.0";
 
 /// Adds what a record says. Whether it could say anything.
@@ -41,7 +42,8 @@ fn transaction_of_dns(key: Key, record: &Json) -> Option<Message> {
     let name = text::name(record.get("dns_query")?.as_str()?);
     let id = u16::try_from(record.get("dns_id")?.as_u64()?).ok()?;
     let kind = said(record, "dns_query_type").unwrap_or_default();
-    Some(Message { key, id, question: Question { name, kind }, rcode: said(record, "dns_rcode") })
+    let rcode = record.get("dns_rcode").and_then(Json::as_u64).map(|code| (code & HEADER_RCODE).to_string());
+    Some(Message { key, id, question: Question { name, kind }, rcode })
 }
 
 #[cfg(test)]
@@ -73,7 +75,9 @@ mod tests {
             "dns_rcode": null});
         assert_eq!(said_of(std::slice::from_ref(&record), "dns_query").0, ["0x00ff <Root>"]);
         assert_eq!(said_of(std::slice::from_ref(&record), "dns_query_type").0, ["0x00ff 2"]);
-        assert_eq!(said_of(&[record], "dns_rcode").0, [] as [&str; 0]);
+        assert_eq!(said_of(std::slice::from_ref(&record), "dns_rcode").0, [] as [&str; 0]);
+        let extended = json!({"dns_query": "", "dns_id": 255, "dns_rcode": 23});
+        assert_eq!(said_of(&[extended], "dns_rcode").0, ["0x00ff 7"]);
     }
 
     #[test]
