@@ -93,7 +93,7 @@ struct Flow {
     held: Option<Transaction>,
     /// Completed in the span.
     transactions: u32,
-    /// Bytes looked at since the latest transaction.
+    /// Bytes looked at since the latest transaction, or since bytes were passed over unseen.
     work: u32,
     sides: [Side; 2],
 }
@@ -464,7 +464,6 @@ impl Engine {
 
     fn parse(&mut self, flow: &mut Flow, offer: &Offer<'_>) -> Step {
         let Some(parser) = flow.parser else { return Step::Done };
-        flow.work = flow.work.saturating_add(offer.bytes.len() as u32 + PARSE_WORK);
         if flow.work > self.limits.work_bytes {
             if let Some(protocol) = flow.protocol {
                 self.counts.of(protocol).over_budget += 1;
@@ -473,7 +472,13 @@ impl Engine {
         }
         let input = offer.input();
         let step = self.with_state(flow, parser, |state, output| state.parse(&input, output));
-        if !self.completed.is_empty() {
+        let offered = offer.bytes.len() as u64;
+        let (looked_at, passed_over) = match step {
+            Step::Took(bytes) => (bytes.min(offered), bytes.saturating_sub(offered)),
+            _ => (offered, 0),
+        };
+        flow.work = flow.work.saturating_add(looked_at as u32 + PARSE_WORK);
+        if !self.completed.is_empty() || passed_over > 0 {
             flow.work = 0;
         }
         step

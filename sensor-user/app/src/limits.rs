@@ -13,7 +13,8 @@ pub struct Limits {
     pub text_bytes: usize,
     /// Streams of which bytes are kept at once, [`crate::pool::BUFFER_BYTES`] each.
     pub buffers: usize,
-    /// Bytes that a flow may have looked at without completing a transaction, each as often as it is looked at.
+    /// Bytes that a flow may have looked at without completing a transaction or passing over bytes unseen: each byte
+    /// that is taken, and each that is offered again.
     pub work_bytes: u32,
     /// Transactions that one span of a flow exports; those beyond are counted.
     pub transactions_per_span: u32,

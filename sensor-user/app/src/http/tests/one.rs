@@ -90,6 +90,22 @@ fn chunks_are_added_up_and_trailers_passed_over() {
 }
 
 #[test]
+fn a_long_answer_in_chunks_does_not_use_up_the_budget() {
+    let chunk = format!("800\r\n{}\r\n", "x".repeat(0x800));
+    let answer =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", chunk.repeat(500));
+    let outcome = conversation()
+        .with_limits(crate::Limits { work_bytes: 20_000, ..crate::harness::LIMITS })
+        .say(Source, GET)
+        .say(Destination, answer.as_bytes())
+        .say(Source, GET)
+        .say(Destination, OK)
+        .run();
+    assert_eq!(summary(&outcome), ["GET /a 200 - 1024000", "GET /a 200 - 2"]);
+    assert_eq!(outcome.counts.read(AppProtocol::Http).over_budget, 0);
+}
+
+#[test]
 fn an_answer_may_come_before_the_request_is_whole() {
     let outcome = conversation()
         .say(Source, b"POST /big HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nab")
