@@ -283,7 +283,7 @@ impl Engine {
                 side.start_ns = payload.time_ns;
                 if kept.keep(side, 0, rest) != Keeping::Kept {
                     self.counts.shed_buffers += 1;
-                    self.lose(flow, kept, sender, rest.len() as u64);
+                    self.lose(flow, kept, payload, rest.len() as u64);
                 }
                 break;
             }
@@ -297,20 +297,20 @@ impl Engine {
                 Keeping::Kept => {}
                 Keeping::NoRoom => {
                     self.counts.shed_buffers += 1;
-                    self.lose(flow, kept, sender, (at + bytes.len()) as u64);
+                    self.lose(flow, kept, payload, (at + bytes.len()) as u64);
                     break;
                 }
                 Keeping::TooFar => {
                     let Some(hole_end) = kept.hole_end(side) else {
                         // Nothing waits: this segment is where it goes on.
-                        self.lose(flow, kept, sender, at as u64);
+                        self.lose(flow, kept, payload, at as u64);
                         if flow.is_done {
                             break;
                         }
                         at = 0;
                         continue;
                     };
-                    self.lose(flow, kept, sender, hole_end as u64);
+                    self.lose(flow, kept, payload, hole_end as u64);
                     self.drive_kept(flow, kept, payload);
                     let Some(placed) = flow.sides[sender].place(payload) else { break };
                     if flow.is_done {
@@ -346,13 +346,23 @@ impl Engine {
         side.next = side.next.wrapping_add(skipped as u32);
         let missing = u64::from(missing) - skipped;
         if missing > 0 {
-            self.lose(flow, kept, sender, missing);
+            self.lose(flow, kept, payload, missing);
         }
     }
 
     /// Bytes from the next one on will not come. What is kept behind them stays.
-    fn lose(&mut self, flow: &mut Flow, kept: &mut Kept, sender: usize, bytes: u64) {
-        let side = &mut flow.sides[sender];
+    fn lose(&mut self, flow: &mut Flow, kept: &mut Kept, payload: &Payload<'_>, bytes: u64) {
+        let sender = payload.sender;
+        let side = &mut flow.sides[sender.index()];
+        let rest = kept.contiguous(side);
+        if let Some(parser) = flow.parser
+            && side.progress == Progress::Aligned
+            && !rest.is_empty()
+        {
+            let input = Offer { payload, bytes: rest, start_ns: side.start_ns }.input();
+            self.with_state(flow, parser, |state, output| state.salvage(&input, output));
+        }
+        let side = &mut flow.sides[sender.index()];
         kept.advance(side, bytes);
         // Nothing is kept of bytes that were never there.
         side.next = side.next.wrapping_add(side.skip as u32);
@@ -360,8 +370,7 @@ impl Engine {
         side.need = 0;
         side.progress = Progress::Lost;
         let Some(parser) = flow.parser else { return };
-        let of = if sender == 0 { Sender::Source } else { Sender::Destination };
-        let can_resume = self.with_state(flow, parser, |state, output| state.resume(of, output));
+        let can_resume = self.with_state(flow, parser, |state, output| state.resume(sender, output));
         if !can_resume {
             self.note_failure(flow, Failure::Gap);
             self.settle(flow);
@@ -604,7 +613,7 @@ impl Engine {
             while !flow.is_done
                 && let Some(hole_end) = kept.hole_end(&flow.sides[sender.index()])
             {
-                self.lose(flow, kept, sender.index(), hole_end as u64);
+                self.lose(flow, kept, &payload, hole_end as u64);
                 self.drive_kept(flow, kept, &payload);
             }
         }

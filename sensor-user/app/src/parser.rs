@@ -24,6 +24,10 @@ pub trait Parser: Sized {
     /// Looks at the bytes of one side.
     fn parse(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Step;
 
+    /// What there is of a message that will not be whole, since bytes of the stream are missing or were not captured:
+    /// it was offered before, and [`Parser::resume`] follows.
+    fn salvage(&mut self, _input: &Input<'_>, _output: &mut Output<'_>) {}
+
     /// Bytes of a stream are missing: what this side had begun is over. Whether the parser can go on with a later
     /// message that [`Parser::recognise`] knows by its first bytes.
     fn resume(&mut self, _sender: Sender, _output: &mut Output<'_>) -> bool {

@@ -69,6 +69,13 @@ macro_rules! parsers {
                 }
             }
 
+            pub(crate) fn salvage(&mut self, input: &Input<'_>, output: &mut Output<'_>) {
+                match self {
+                    State::Free => {}
+                    $(State::$kind(parser) => parser.salvage(input, output)),+
+                }
+            }
+
             pub(crate) fn resume(&mut self, sender: Sender, output: &mut Output<'_>) -> bool {
                 match self {
                     State::Free => false,

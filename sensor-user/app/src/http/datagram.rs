@@ -10,11 +10,10 @@ use crate::{
     parser::{Failure, Input, Step},
 };
 use kflow::AppProtocol;
-use memchr::memrchr;
 
 pub fn parse(input: &Input<'_>, output: &mut Output<'_>) -> Step {
     let start = Start::of(input.bytes, Demand::Line);
-    let bytes = whole_lines(input);
+    let bytes = head_of(input);
     let at = Some(input.end_ns);
     let (head, timing) = match start {
         Start::Request => (Head::of_request(bytes), Timing { request_ns: at, answer_ns: None }),
@@ -33,12 +32,11 @@ pub fn parse(input: &Input<'_>, output: &mut Output<'_>) -> Step {
     Step::Took(input.bytes.len() as u64)
 }
 
-/// The head. Some devices leave out the empty line at its end; a line that the capture cut says nothing.
-fn whole_lines<'a>(input: &Input<'a>) -> &'a [u8] {
-    let bytes = input.bytes;
-    let end = head::end_of(bytes).or_else(|| {
-        let last_line_end = memrchr(b'\n', bytes).filter(|_| input.is_cut)?;
-        Some(last_line_end + 1)
-    });
-    &bytes[..end.unwrap_or(bytes.len())]
+/// The head. Some devices leave out the empty line at its end.
+fn head_of<'a>(input: &Input<'a>) -> &'a [u8] {
+    match head::end_of(input.bytes) {
+        Some(end) => &input.bytes[..end],
+        None if input.is_cut => head::whole_part(input.bytes),
+        None => input.bytes,
+    }
 }

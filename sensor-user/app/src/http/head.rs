@@ -5,7 +5,7 @@
 //! is no field is passed over: a sensor reads what the two ends read.
 
 use super::message::{Message, Name};
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memrchr};
 
 /// Beyond this common receivers refuse a length, or see a negative number.
 pub const LENGTH_MAX: u64 = i64::MAX as u64;
@@ -59,6 +59,12 @@ pub fn end_of(bytes: &[u8]) -> Option<usize> {
         _ => None,
     };
     memchr_iter(b'\n', bytes).find_map(is_empty_line)
+}
+
+/// What can be relied on of a head that was cut: its whole lines, or else the whole words of its first one.
+pub fn whole_part(bytes: &[u8]) -> &[u8] {
+    let end = memrchr(b'\n', bytes).or_else(|| memrchr(b' ', bytes));
+    &bytes[..end.map_or(0, |end| end + 1)]
 }
 
 impl<'a> Head<'a> {
@@ -232,6 +238,14 @@ mod tests {
         assert_eq!(end_of(b"GET / HTTP/1.1\n\r\n"), Some(17));
         assert_eq!(end_of(b"GET / HTTP/1.1\r\nHost: a\r\n\r"), None);
         assert_eq!(end_of(b""), None);
+    }
+
+    #[test]
+    fn of_a_head_that_was_cut_whole_lines_and_words_count() {
+        assert_eq!(whole_part(b"GET / HTTP/1.1\r\nHost: a\nHos"), b"GET / HTTP/1.1\r\nHost: a\n");
+        assert_eq!(whole_part(b"GET /whole HTT"), b"GET /whole ");
+        assert_eq!(whole_part(b"GET /cu"), b"GET ");
+        assert_eq!(whole_part(b"GET"), b"");
     }
 
     #[test]

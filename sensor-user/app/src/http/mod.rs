@@ -89,6 +89,12 @@ impl Parser for Http {
         }
     }
 
+    fn salvage(&mut self, input: &Input<'_>, output: &mut Output<'_>) {
+        if let Version::One(one) = &mut self.version {
+            one.salvage(input, output);
+        }
+    }
+
     fn resume(&mut self, sender: Sender, output: &mut Output<'_>) -> bool {
         match &mut self.version {
             Version::One(one) => {

@@ -94,6 +94,26 @@ impl One {
         Turn::Step(step)
     }
 
+    /// A head that will not be whole says what it can.
+    pub fn salvage(&mut self, input: &Input<'_>, output: &mut Output<'_>) {
+        let start = Start::of(input.bytes, Demand::Method);
+        let head = head::whole_part(input.bytes);
+        if self.phases[input.sender.index()] != Phase::Start || head.is_empty() {
+            return;
+        }
+        // When it ended is not known.
+        let input = Input { end_ns: input.start_ns, ..*input };
+        match start {
+            Start::Request => {
+                self.request(head, &input, output);
+            }
+            Start::Answer => {
+                self.answer(head, &input, output);
+            }
+            Start::Preface | Start::Settings | Start::More | Start::No => {}
+        }
+    }
+
     /// Bytes of a side are missing. Which of the requests were answered in them is unknown.
     pub fn lose(&mut self, sender: Sender, output: &mut Output<'_>) {
         self.turn(sender, Phase::Start);

@@ -7,10 +7,12 @@ mod two;
 use super::Http;
 use crate::{
     harness::{Conversation, Outcome, Sender},
+    inspector::{Inspector, Payload},
     parser::{Failure, Opening, Parser, Recognition, Transport},
+    privacy::Privacy,
 };
 use kflow::{
-    AppProtocol, Application,
+    AppProtocol, Application, FlowRecord,
     application::{Key, protocols::http},
 };
 
@@ -76,4 +78,56 @@ fn a_datagram_is_a_transaction_of_its_own() {
     assert!(outcome.transactions.iter().any(|one| text(one, http::SERVER) == "device/1"));
     assert!(outcome.transactions.iter().all(|one| one.latency_us().is_none()));
     assert_eq!(failures(&outcome, Failure::Malformed), 1);
+}
+
+/// A packet over TCP: who sent it, what of it was captured, and its length and sequence number.
+type Packet<'a> = (Sender, &'a [u8], u32, u32);
+
+/// What URLs, hosts, statuses and latencies come of packets of a connection whose start was seen or not.
+fn inspect(packets: &[Packet<'_>], start: Option<u32>) -> Vec<(String, String, Option<u64>, Option<u32>)> {
+    let mut inspector = Inspector::new(crate::harness::LIMITS, Privacy::default());
+    let mut transactions = Vec::new();
+    for (index, (sender, bytes, wire_bytes, sequence)) in packets.iter().enumerate() {
+        let payload = Payload {
+            slot: 0,
+            is_fresh: index == 0,
+            transport: Transport::Tcp,
+            sender: *sender,
+            sender_port: 80,
+            receiver_port: 80,
+            bytes,
+            wire_bytes: *wire_bytes,
+            sequence: *sequence,
+            start,
+            time_ns: index as u64 * 1_000_000,
+        };
+        inspector.inspect(&payload, &mut |transaction| transactions.push(*transaction.application));
+    }
+    let annotation = inspector.annotate(0, true, &FlowRecord::default(), &mut |_| {});
+    assert_eq!(inspector.in_use(), [0; 3], "everything was given back");
+    transactions.extend(annotation.application.map(|application| *application));
+    let said = transactions.iter().map(|one| {
+        let (url, host) = (text(one, http::URL).to_owned(), text(one, http::HOST).to_owned());
+        (url, host, one.number(http::STATUS), one.latency_us())
+    });
+    let mut said: Vec<_> = said.collect();
+    said.sort();
+    said
+}
+
+/// Captures often keep the first bytes of each packet only.
+#[test]
+fn heads_that_the_capture_cut_say_what_they_can() {
+    let said = inspect(
+        &[
+            (Sender::Source, b"GET /one HTTP/1.1\r\nHost: a.example\r\nUser-Ag", 500, 0),
+            (Sender::Destination, b"HTTP/1.1 404 Not Found\r\nContent-Le", 1000, 0),
+            (Sender::Source, b"GET /two HTT", 400, 500),
+            (Sender::Destination, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40, 1000),
+        ],
+        Some(0),
+    );
+    let one = ("/one".to_owned(), "a.example".to_owned(), Some(404), Some(1000));
+    let two = ("/two".to_owned(), "-".to_owned(), Some(200), Some(1000));
+    assert_eq!(said, [one, two]);
 }
