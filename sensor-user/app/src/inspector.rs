@@ -264,6 +264,12 @@ impl Engine {
             let is_late = payload.start.is_none() && has_parser && !is_another;
             side.progress = if is_late { Progress::Lost } else { Progress::Aligned };
         }
+        if flow.parser.is_none() && payload.start.is_none() && payload.wire_bytes == 1 {
+            // A byte of any value, of which nobody knows what comes before, keeps the connection alive (RFC 1122
+            // §4.2.3.6).
+            side.next = payload.sequence.wrapping_add(1);
+            return;
+        }
         let Some((mut at, mut bytes)) = side.place(payload) else { return };
         let uncaptured = u64::from(payload.wire_bytes).saturating_sub(payload.bytes.len() as u64);
         loop {

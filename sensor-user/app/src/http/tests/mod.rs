@@ -131,3 +131,11 @@ fn heads_that_the_capture_cut_say_what_they_can() {
     let two = ("/two".to_owned(), "-".to_owned(), Some(200), Some(1000));
     assert_eq!(said, [one, two]);
 }
+
+#[test]
+fn a_byte_that_keeps_a_connection_alive_is_no_opening() {
+    let request = b"GET /alive HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    let said =
+        inspect(&[(Sender::Source, b"\0", 1, 9), (Sender::Source, request, request.len() as u32, 10)], None);
+    assert_eq!(said, [("/alive".to_owned(), "a.example".to_owned(), None, None)]);
+}
