@@ -27,6 +27,7 @@ pub mod parser;
 pub mod parsers;
 pub mod pool;
 pub mod privacy;
+pub mod proxy;
 pub mod stream;
 
 pub mod dhcp;

@@ -30,6 +30,7 @@ mod tests;
 use crate::{
     output::{BufferId, Output, Timing},
     parser::{Failure, Input, Opening, Parser, Recognition, Step, Transport},
+    proxy::{self, Prefix},
 };
 use certificate::Certificate;
 use fingerprint::Carrier;
@@ -106,9 +107,14 @@ impl Parser for Tls {
         if opening.transport == Transport::Udp {
             return dtls::recognise(opening.bytes);
         }
-        match opening.bytes.first() {
-            Some(&content::HANDSHAKE) => recognise_record(opening.bytes),
-            Some(_) => ssl2::recognise(opening.bytes),
+        let bytes = match proxy::prefix(opening.bytes) {
+            Prefix::Header(end) => opening.bytes.get(end..).unwrap_or_default(),
+            Prefix::Open => return Recognition::More,
+            Prefix::None => opening.bytes,
+        };
+        match bytes.first() {
+            Some(&content::HANDSHAKE) => recognise_record(bytes),
+            Some(_) => ssl2::recognise(bytes),
             None => Recognition::More,
         }
     }
@@ -148,6 +154,12 @@ impl Tls {
         let stage = self.sides[input.sender.index()].stage;
         if stage == Stage::Hello && bytes[0] & 0x80 != 0 {
             return self.ssl2_record(bytes, input, output);
+        }
+        // Whoever recognised the flow has seen all of it.
+        if stage == Stage::Hello
+            && let Prefix::Header(end) = proxy::prefix(bytes)
+        {
+            return Step::Took(end as u64);
         }
         let Some(&[kind, major, _, high, low]) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Step::Need(HEADER_BYTES);

@@ -178,6 +178,16 @@ fn after_lines_of_another_protocol_tls_may_follow() {
 }
 
 #[test]
+fn the_header_of_a_load_balancer_is_passed_over() {
+    let line = b"PROXY TCP4 192.0.2.1 192.0.2.9 40000 443\r\n";
+    let conversation = Conversation::tcp(40_000, 443).say(Source, &[line, &hello()[..]].concat());
+    for seed in 0..20 {
+        let session = conversation.run_split(seed).session.unwrap();
+        assert_eq!(session.text(tls::SERVER_NAME), Some("www.example.org"));
+    }
+}
+
+#[test]
 fn of_a_server_alone_its_values_are_known() {
     let outcome = Conversation::tcp(443, 40_000).say(Source, &record(22, &server_flight().concat())).run();
     let session = outcome.session.unwrap();
