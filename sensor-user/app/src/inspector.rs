@@ -86,6 +86,8 @@ struct Flow {
     /// In the engine's pool.
     parser: Option<u32>,
     protocol: Option<AppProtocol>,
+    /// As a flow of its protocol, which some parsers know by the first message only.
+    is_counted: bool,
     session: Option<Session>,
     /// The session, once nothing more is learned of it.
     settled_session: Option<Box<Application>>,
@@ -487,6 +489,12 @@ impl Engine {
         }
         let input = offer.input();
         let step = self.with_state(flow, parser, |state, output| state.parse(&input, output));
+        if let Some(protocol) = flow.protocol
+            && !flow.is_counted
+        {
+            self.counts.of(protocol).flows += 1;
+            flow.is_counted = true;
+        }
         let offered = offer.bytes.len() as u64;
         let (looked_at, passed_over) = match step {
             Step::Took(bytes) => (bytes.min(offered), bytes.saturating_sub(offered)),
@@ -511,9 +519,7 @@ impl Engine {
             };
             flow.parser = Some(parser);
             flow.protocol = self.states[parser as usize].protocol();
-            if let Some(protocol) = flow.protocol {
-                self.counts.of(protocol).flows += 1;
-            }
+            flow.is_counted = false;
             return Recognition::Yes;
         }
         if recognition == Recognition::More && opening.transport == Transport::Tcp {

@@ -20,8 +20,8 @@ mod name;
 mod outstanding;
 mod recognise;
 
-#[cfg(test)]
-mod build;
+#[cfg(any(test, feature = "harness"))]
+pub mod build;
 #[cfg(test)]
 mod tests;
 

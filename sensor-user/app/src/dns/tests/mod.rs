@@ -3,14 +3,14 @@
 mod laws;
 
 use super::{
-    build::{A, AAAA, ANSWER, AXFR, Build, CNAME, IN, PTR, SRV, TXT, piece, wire},
+    build::{A, AAAA, ANSWER, AXFR, Build, CNAME, IN, PTR, SOA, SRV, TXT, conversations, piece, wire},
     message::flag,
     outstanding::QUERIES_MAX,
 };
 use crate::{
     harness::{Conversation, STEP_NS},
     limits::Limits,
-    parser::{Failure, Sender::*},
+    parser::{Failure, Sender::*, Transport},
 };
 use kflow::application::{AppProtocol, Application, protocols::dns};
 
@@ -178,7 +178,6 @@ fn of_several_questions_the_first_is_told() {
 
 #[test]
 fn updates_and_notifications_are_told_as_far_as_they_ask() {
-    const SOA: u16 = 6;
     for opcode in [4, 5] {
         let request = Build::new(1, opcode << 11).question(&wire("example.com"), SOA, IN);
         let response = Build::new(1, flag::RESPONSE | opcode << 11).question(&wire("example.com"), SOA, IN);
@@ -261,6 +260,8 @@ fn every_multicast_message_is_a_transaction() {
     assert_eq!(answer.number(dns::QUERY_TYPE), Some(33));
     assert!(outcome.transactions.iter().all(|transaction| transaction.number(dns::QUERY_CLASS) == Some(1)));
     assert_eq!(outcome.counts.read(AppProtocol::Mdns).unanswered, 2);
+    assert_eq!(outcome.counts.read(AppProtocol::Mdns).flows, 1);
+    assert_eq!(outcome.counts.read(AppProtocol::Dns).flows, 0);
 }
 
 #[test]
@@ -309,4 +310,22 @@ fn of_a_long_message_of_a_stream_the_beginning_is_told() {
     assert_eq!(outcome.transactions.len(), 2);
     assert!(outcome.transactions.iter().all(|transaction| transaction.latency_us() == Some(STEP_US)));
     assert_eq!(outcome.counts.read(AppProtocol::Dns).failures, [0; 5]);
+}
+
+#[test]
+fn every_type_of_record_in_the_seeds_is_told() {
+    for (transport, messages) in conversations() {
+        let conversation = match transport {
+            Transport::Udp => udp(),
+            Transport::Tcp => Conversation::tcp(40_000, 53),
+        };
+        let said = messages.iter();
+        let outcome =
+            said.fold(conversation, |conversation, (sender, bytes)| conversation.say(*sender, bytes)).run();
+        assert_eq!(outcome.counts.read(AppProtocol::Dns).failures, [0; 5]);
+        for transaction in outcome.transactions {
+            assert!(transaction.number(dns::RCODE).is_some() || transaction.text(dns::ANSWERS).is_none());
+            assert!(!transaction.text(dns::ANSWERS).unwrap_or_default().contains(r"\#"), "{transaction:?}");
+        }
+    }
 }
