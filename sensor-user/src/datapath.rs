@@ -264,7 +264,13 @@ impl Datapath {
         }
         let mut fragment = Packet { key, sender, ..packet.clone() };
         let amount = Amount::one(&fragment, frame);
-        let Some(whole) = added.whole else { return flows.count(&fragment, frame, amount, &[], *is_beside) };
+        let Some(whole) = added.whole else {
+            // What the capture cut never gets whole: its beginning is all that there is to inspect.
+            let is_last_chance =
+                fragment.fragment == Fragment::First && frame.bytes.len() < frame.wire_bytes as usize;
+            let payload = if is_last_chance { packet::payload(frame, &fragment) } else { &[] };
+            return flows.count(&fragment, frame, amount, payload, *is_beside);
+        };
         let whole =
             Frame { bytes: whole, wire_bytes: whole.len() as u32, link: LinkType::RAW, hash: None, ..*frame };
         if packet::decode_into(&whole, whole_packet).is_err() {

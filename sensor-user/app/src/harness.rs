@@ -151,6 +151,7 @@ impl Conversation {
                     wire_bytes: bytes.len() as u32,
                     sequence,
                     start: Some(starts[sender.index()]),
+                    acknowledged: None,
                     time_ns,
                 };
                 is_fresh = false;

@@ -40,6 +40,8 @@ pub struct Payload<'a> {
     pub sequence: u32,
     /// Sequence number of the side's first byte, for TCP, if its SYN was seen.
     pub start: Option<u32>,
+    /// Sequence number up to which the sender has all of the other side, for TCP.
+    pub acknowledged: Option<u32>,
     pub time_ns: u64,
 }
 
@@ -184,7 +186,10 @@ impl Inspector {
         }
         match payload.transport {
             Transport::Udp => engine.datagram(flow, payload),
-            Transport::Tcp => engine.segment(flow, kept, payload),
+            Transport::Tcp => {
+                engine.heed_acknowledgement(flow, kept, payload);
+                engine.segment(flow, kept, payload);
+            }
         }
         engine.collect(flow, emit);
         if flow.is_done {
@@ -242,6 +247,29 @@ impl Engine {
             Step::Need(_) => self.note_failure(flow, Failure::Malformed),
             Step::HandOver(_) => self.settle(flow),
             Step::Failed(failure) => self.note_failure(flow, failure),
+        }
+    }
+
+    /// What the sender has of the other side, and the capture has not, will not come again.
+    fn heed_acknowledgement(&mut self, flow: &mut Flow, kept: &mut Kept, payload: &Payload<'_>) {
+        let Some(acknowledged) = payload.acknowledged else { return };
+        let other = payload.sender.other();
+        let of_other = Payload {
+            sender: other,
+            sender_port: payload.receiver_port,
+            receiver_port: payload.sender_port,
+            bytes: &[],
+            ..*payload
+        };
+        while !flow.is_done {
+            let side = &flow.sides[other.index()];
+            let Some(hole_end) = kept.hole_end(side) else { return };
+            let known = i64::from(acknowledged.wrapping_sub(side.next) as i32);
+            if known < hole_end as i64 {
+                return;
+            }
+            self.lose(flow, kept, &of_other, hole_end as u64);
+            self.drive_kept(flow, kept, &of_other);
         }
     }
 
@@ -620,6 +648,7 @@ impl Engine {
                 wire_bytes: 0,
                 sequence: 0,
                 start: None,
+                acknowledged: None,
                 time_ns: record.end_ns,
             };
             while !flow.is_done

@@ -13,7 +13,7 @@ use crate::{
     cells::{ApplicationCells, duration_histogram},
     clock::Moment,
     export::Outbox,
-    flow::{Emit, Ending, FlowTable, Inspection, SlotId},
+    flow::{Emit, Ending, FlowTable, Inspection, SlotId, tcp::flag},
     packet::{Packet, protocol},
 };
 use hdrhistogram::Histogram;
@@ -249,7 +249,7 @@ fn payload<'a>(table: &FlowTable, carried: &Carried<'a>, is_fresh: bool) -> Payl
         [packet.sender, packet.sender.other()].map(|side| packet.key.end(side).1);
     let is_tcp = packet.key.protocol() == protocol::TCP;
     // The SYN takes the first sequence number (TCP Fast Open carries data behind it).
-    let is_syn = packet.tcp_flags & crate::flow::tcp::flag::SYN != 0;
+    let is_syn = packet.tcp_flags & flag::SYN != 0;
     Payload {
         slot: slot.0,
         is_fresh,
@@ -260,6 +260,7 @@ fn payload<'a>(table: &FlowTable, carried: &Carried<'a>, is_fresh: bool) -> Payl
         bytes: payload,
         wire_bytes: packet.payload_wire_bytes,
         sequence: packet.tcp.sequence.wrapping_add(u32::from(is_syn)),
+        acknowledged: (packet.tcp_flags & flag::ACK != 0).then_some(packet.tcp.acknowledgement),
         start: if is_tcp { table.stream_start(slot, direction) } else { None },
         time_ns: time.0,
     }

@@ -251,6 +251,7 @@ fn of_a_datagram_that_the_capture_cut_the_version_is_known() {
         wire_bytes: 1200,
         sequence: 0,
         start: None,
+        acknowledged: None,
         time_ns: STEP_NS,
     };
     let mut inspector = Inspector::new(

@@ -80,14 +80,17 @@ fn a_datagram_is_a_transaction_of_its_own() {
     assert_eq!(failures(&outcome, Failure::Malformed), 1);
 }
 
-/// A packet over TCP: who sent it, what of it was captured, and its length and sequence number.
+/// A packet over TCP: who sent it, what of it was captured, and its length and sequence number. It acknowledges all that
+/// the other side has sent before.
 type Packet<'a> = (Sender, &'a [u8], u32, u32);
 
 /// What URLs, hosts, statuses and latencies come of packets of a connection whose start was seen or not.
 fn inspect(packets: &[Packet<'_>], start: Option<u32>) -> Vec<(String, String, Option<u64>, Option<u32>)> {
     let mut inspector = Inspector::new(crate::harness::LIMITS, Privacy::default());
     let mut transactions = Vec::new();
+    let mut sent = [None; 2];
     for (index, (sender, bytes, wire_bytes, sequence)) in packets.iter().enumerate() {
+        sent[sender.index()] = Some(sequence.wrapping_add(*wire_bytes));
         let payload = Payload {
             slot: 0,
             is_fresh: index == 0,
@@ -99,6 +102,7 @@ fn inspect(packets: &[Packet<'_>], start: Option<u32>) -> Vec<(String, String, O
             wire_bytes: *wire_bytes,
             sequence: *sequence,
             start,
+            acknowledged: sent[sender.other().index()],
             time_ns: index as u64 * 1_000_000,
         };
         inspector.inspect(&payload, &mut |transaction| transactions.push(*transaction.application));
@@ -113,6 +117,24 @@ fn inspect(packets: &[Packet<'_>], start: Option<u32>) -> Vec<(String, String, O
     let mut said: Vec<_> = said.collect();
     said.sort();
     said
+}
+
+#[test]
+fn a_gap_ends_when_the_other_side_has_acknowledged_beyond_it() {
+    let answer: &[u8] = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
+    let said = inspect(
+        &[
+            (Sender::Source, b"GET /one HTTP/1.1\r\n\r\n", 21, 0),
+            // The first answer, of 38 bytes, is missing.
+            (Sender::Source, b"GET /two HTTP/1.1\r\n\r\n", 21, 21),
+            (Sender::Destination, answer, answer.len() as u32, 38),
+            (Sender::Source, b"GET /three HTTP/1.1\r\n\r\n", 23, 42),
+            (Sender::Destination, answer, answer.len() as u32, 38 + answer.len() as u32),
+        ],
+        Some(0),
+    );
+    let statuses: Vec<_> = said.iter().map(|(url, _, status, _)| (url.as_str(), *status)).collect();
+    assert_eq!(statuses.iter().filter(|(_, status)| *status == Some(201)).count(), 2, "{statuses:?}");
 }
 
 /// Captures often keep the first bytes of each packet only.
