@@ -53,6 +53,12 @@ pub(super) fn head_bytes(bytes: &[u8]) -> Option<usize> {
 
 /// Whether a message begins like this. A start line that is there has to be whole: the version is at its end.
 pub(super) fn recognise(bytes: &[u8]) -> Recognition {
+    // Most of what is asked about is not even text.
+    let word = bytes.iter().take(METHOD_BYTES_MAX + 1).position(|byte| !byte.is_ascii_uppercase());
+    let is_word = word.is_none_or(|end| end > 0 && bytes[end] == b' ');
+    if !is_word && !is_status_so_far(bytes) {
+        return Recognition::No;
+    }
     if let Some(end) = bytes.iter().take(START_LINE_BYTES_MAX).position(|byte| *byte == b'\n') {
         return if StartLine::read(&bytes[..end]).is_some() { Recognition::Yes } else { Recognition::No };
     }
