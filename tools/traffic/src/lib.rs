@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! frame     one frame, built field by field, with right lengths and checksums; tunnels to any depth
+//! message   what applications say, and what they mean by it
 //! mix       whole conversations from a seed, with the counters a sensor has to arrive at; flows for benchmarks
 //! pcap      frames to and from capture files (pcap and pcapng, both byte orders)
 //! send      frames through a packet socket: each exactly once, at a stated rate
@@ -24,6 +25,7 @@ pub mod alarm;
 pub mod blast;
 pub mod device;
 pub mod frame;
+pub mod message;
 pub mod mix;
 pub mod pcap;
 mod program;

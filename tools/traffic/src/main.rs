@@ -39,7 +39,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct MixArguments {
     /// Kind of conversations: tcp, udp, icmp, ipv6, vlan, fragments, protocols, jumbo, garbage, all (of these but jumbo),
-    /// tcp-trouble, tunnels or hostile; jumbo and hostile have frames that need an MTU of 9000
+    /// tcp-trouble, tunnels, hostile or applications; jumbo and hostile have frames that need an MTU of 9000
     #[arg(long, default_value = "all", value_parser = parse_mix)]
     mix: Mix,
     /// The same seed gives the same frames
@@ -146,6 +146,7 @@ Examples:
   traffic send --interface veth0 --pcap all.pcap
   traffic pcap --out trouble.pcap --expect trouble.json --mix tcp-trouble
   traffic pcap --out hostile.pcap --mix hostile --conversations 5000
+  traffic pcap --out said.pcap --expect said.json --mix applications
   traffic blast --interface veth0 --flows 10000 --seconds 3 --cpu 1
   traffic blast --interface veth0 --size imix --both-directions --rate 1000000 --count 5000000 --json
   traffic sink --interface veth1 --seconds 5";

@@ -3,7 +3,7 @@
 use super::random::Random;
 use super::talk::{Pair, Side, Talk};
 use super::tcp::tcp;
-use super::{Mix, PlannedFrame, garbage, hostile, trouble, tunnelled};
+use super::{Mix, PlannedFrame, applications, garbage, hostile, trouble, tunnelled};
 use crate::frame::Tag;
 use crate::frame::ip::{Extension, Ip, protocol};
 use crate::frame::transport::{Icmp, Sctp, Transport, Udp};
@@ -24,6 +24,7 @@ pub fn plan(mix: Mix, index: u32, random: &mut Random) -> Vec<PlannedFrame> {
         Mix::TcpTrouble => trouble::plan(&pair, random),
         Mix::Tunnels => tunnelled::plan(&pair, index, random),
         Mix::Hostile => hostile::plan(&pair, random),
+        Mix::Applications => applications::plan(&pair, random),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a sensor has to arrive at, added up from what the generator meant to send.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::tcp_expected::TcpConversation;
 use super::{InnerMeaning, PacketMeaning};
 use crate::frame::tunnel::TunnelKind;
+use crate::message::Said;
 
 /// The counters of a whole mix. In JSON each map is a list of objects, the key and its value side by side.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,18 @@ pub struct Expected {
     pub inner_unstated: u64,
     /// Frames that belong to no flow: not IP, or cut or damaged in the IP header.
     pub not_flow: u64,
+    /// What applications said, of conversations that are over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<ApplicationExpected>,
+}
+
+/// A transaction or session, and the conversation that it is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationExpected {
+    #[serde(flatten)]
+    pub conversation: ConversationKey,
+    #[serde(flatten)]
+    pub said: Said,
 }
 
 /// The 5-tuple of a conversation, seen from whoever sent its first packet. Ports are zero for protocols without
@@ -89,9 +102,12 @@ impl Expected {
         self.conversations.values().map(|each| each.forward.packets + each.reverse.packets).sum()
     }
 
-    /// Records of a sensor whose records end with the connection, if no timeout passes.
+    /// Records of a sensor whose records end with the connection, if no timeout passes, and that has one more for each
+    /// transaction of a conversation beyond the first.
     pub fn records(&self) -> u64 {
-        self.conversations.len() as u64 + self.reconnections
+        let speaking: BTreeSet<_> = self.applications.iter().map(|each| each.conversation).collect();
+        let transactions = (self.applications.len() - speaking.len()) as u64;
+        self.conversations.len() as u64 + self.reconnections + transactions
     }
 
     /// Counts one packet. Keys are as this packet shows them; the conversation may stand under its reverse.
@@ -102,6 +118,8 @@ impl Expected {
         let conversation = known.entry(key).or_default();
         let counters = direction.of(&mut conversation.forward, &mut conversation.reverse);
         counters.add(meaning.packet_bytes, frame_bytes);
+        let said = meaning.said.iter().cloned();
+        self.applications.extend(said.map(|said| ApplicationExpected { conversation: key, said }));
         match &meaning.inner {
             Some(inner) => self.count_inner(inner, frame_bytes),
             None => self.inner_unstated += 1,

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Options ─► Traffic ─► TimedFrame, TimedFrame, … in order of time
-//!               └────► Expected: what has been given out so far, by outer and by inner packets, and what TCP did
+//!               └────► Expected: what has been given out so far, by outer and by inner packets, what TCP did
+//!                              and what applications said
 //! ```
 //!
 //! Conversations start a millisecond apart and overlap. Every conversation has an address pair of its own, so
@@ -11,12 +12,13 @@
 //! A conversation is planned as a list of frames, each with what is meant by it; the meaning is added to what is
 //! expected when the frame is given out.
 
+mod applications;
 mod conversation;
 mod expected;
 mod garbage;
 mod hostile;
 mod planned;
-mod random;
+pub(crate) mod random;
 pub mod stream;
 mod talk;
 mod tcp;
@@ -24,7 +26,10 @@ mod tcp_expected;
 mod trouble;
 mod tunnelled;
 
-pub use expected::{Conversation, ConversationKey, Counters, Expected, InnerConversation, InnerKey};
+pub use expected::{
+    ApplicationExpected, Conversation, ConversationKey, Counters, Expected, InnerConversation, InnerKey,
+};
+pub use talk::Side;
 pub use tcp_expected::{TcpConversation, TcpExpected, TcpSign};
 
 use std::cmp::Reverse;
@@ -63,10 +68,13 @@ pub enum Mix {
     /// What an attacker or a broken sender makes: fragments that overlap, segments that contradict each other, tunnels
     /// without end, lengths of zero. Frames of up to 3 500 bytes.
     Hostile,
+    /// What applications say: names that are looked up, pages, hellos, sessions; some of TCP's segments swapped or
+    /// repeated; both families.
+    Applications,
 }
 
 impl Mix {
-    pub const ALL: [Mix; 13] = [
+    pub const ALL: [Mix; 14] = [
         Mix::Tcp,
         Mix::Udp,
         Mix::Icmp,
@@ -80,6 +88,7 @@ impl Mix {
         Mix::TcpTrouble,
         Mix::Tunnels,
         Mix::Hostile,
+        Mix::Applications,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -97,6 +106,7 @@ impl Mix {
             Mix::TcpTrouble => "tcp-trouble",
             Mix::Tunnels => "tunnels",
             Mix::Hostile => "hostile",
+            Mix::Applications => "applications",
         }
     }
 

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::{ConversationKey, InnerKey, TcpSign};
 use crate::frame::tunnel::TunnelKind;
+use crate::message::Said;
 
 /// A frame and what the generator means by it.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct PacketMeaning {
     pub tcp: Option<Vec<TcpSign>>,
     /// Opens a connection on ports of one that had closed.
     pub is_reconnection: bool,
+    /// What the conversation has said with this packet, its last one.
+    pub said: Vec<Said>,
 }
 
 /// The innermost packet of a frame.
@@ -63,7 +66,8 @@ impl PlannedFrame {
         description: &'static str,
     ) -> PlannedFrame {
         let inner = Some(InnerMeaning::untunnelled(key, packet_bytes));
-        let meaning = PacketMeaning { key, packet_bytes, inner, tcp: None, is_reconnection: false };
+        let meaning =
+            PacketMeaning { key, packet_bytes, inner, tcp: None, is_reconnection: false, said: Vec::new() };
         PlannedFrame { bytes, description, meaning: Meaning::Packet(meaning), wait_ns: None }
     }
 
@@ -77,6 +81,24 @@ impl PlannedFrame {
             && meaning.inner.as_ref().is_some_and(|inner| inner.depth == 0)
         {
             meaning.tcp = Some(signs.to_vec());
+        }
+        self
+    }
+
+    /// Does not say what a segment is.
+    #[must_use]
+    pub fn unsigned(mut self) -> PlannedFrame {
+        if let Meaning::Packet(meaning) = &mut self.meaning {
+            meaning.tcp = None;
+        }
+        self
+    }
+
+    /// The last packet of a conversation in which this was said.
+    #[must_use]
+    pub fn saying(mut self, said: Vec<Said>) -> PlannedFrame {
+        if let Meaning::Packet(meaning) = &mut self.meaning {
+            meaning.said = said;
         }
         self
     }

@@ -28,7 +28,7 @@ pub fn tcp(talk: &Talk, segment_bytes_max: u64, random: &mut Random) -> Vec<Plan
 }
 
 /// The frames so far and the sequence numbers they have led to.
-struct TcpExchange<'a> {
+pub struct TcpExchange<'a> {
     talk: &'a Talk,
     client_port: u16,
     server_port: u16,
@@ -39,16 +39,27 @@ struct TcpExchange<'a> {
 
 impl<'a> TcpExchange<'a> {
     fn new(talk: &'a Talk, random: &mut Random) -> TcpExchange<'a> {
+        let client_port = random.between(32_768, 60_999) as u16;
+        let server_port = [80, 443, 22, 5_432, 8_080][random.index(5)];
+        TcpExchange::between(talk, [client_port, server_port], random)
+    }
+
+    /// Between ports of the client and of the server.
+    pub fn between(
+        talk: &'a Talk,
+        [client_port, server_port]: [u16; 2],
+        random: &mut Random,
+    ) -> TcpExchange<'a> {
         TcpExchange {
             talk,
-            client_port: random.between(32_768, 60_999) as u16,
-            server_port: [80, 443, 22, 5_432, 8_080][random.index(5)],
+            client_port,
+            server_port,
             next: [random.next_u64() as u32, random.next_u64() as u32],
             frames: Vec::new(),
         }
     }
 
-    fn handshake(&mut self) {
+    pub fn handshake(&mut self) {
         // Maximum segment size 1460, SACK permitted, window scale 7.
         let options = vec![2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7];
         self.push(Side::Client, tcp_flags::SYN, options.clone(), &[], "SYN");
@@ -60,11 +71,37 @@ impl<'a> TcpExchange<'a> {
         self.push(side, tcp_flags::PSH | tcp_flags::ACK, Vec::new(), payload, "TCP data");
     }
 
-    fn acknowledge(&mut self, side: Side) {
+    /// Data at a distance from the next byte of the side, which stays the next one until they are
+    /// [passed](TcpExchange::passed).
+    pub fn data_at(&mut self, side: Side, distance: usize, payload: &[u8]) {
+        let next = self.next[side as usize];
+        self.next[side as usize] = next.wrapping_add(distance as u32);
+        self.data(side, payload);
+        self.next[side as usize] = next;
+    }
+
+    pub fn passed(&mut self, side: Side, bytes: usize) {
+        self.next[side as usize] = self.next[side as usize].wrapping_add(bytes as u32);
+    }
+
+    /// The other side acknowledges what is before a distance from the next byte of this one.
+    pub fn acknowledge_up_to(&mut self, side: Side, distance: usize) {
+        let next = self.next[side as usize];
+        self.next[side as usize] = next.wrapping_add(distance as u32);
+        self.acknowledge(side.other());
+        self.next[side as usize] = next;
+    }
+
+    /// The frames, of which nobody says what their segments are.
+    pub fn into_unsigned_frames(self) -> Vec<PlannedFrame> {
+        self.frames.into_iter().map(PlannedFrame::unsigned).collect()
+    }
+
+    pub fn acknowledge(&mut self, side: Side) {
         self.push(side, tcp_flags::ACK, Vec::new(), &[], "TCP acknowledgement");
     }
 
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         self.push(Side::Client, tcp_flags::FIN | tcp_flags::ACK, Vec::new(), &[], "FIN of the client");
         self.push(Side::Server, tcp_flags::FIN | tcp_flags::ACK, Vec::new(), &[], "FIN of the server");
         self.acknowledge(Side::Client);
