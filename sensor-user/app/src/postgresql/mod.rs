@@ -146,21 +146,15 @@ impl PostgreSql {
         if let Some((_, version)) = packet_header(message) {
             session.number(postgresql::VERSION, version);
         }
-        let (mut user, mut database): (&[u8], &[u8]) = (b"", b"");
-        for (name, value) in pairs(&message[PACKET_HEADER_BYTES..]) {
-            match name {
-                b"user" => user = value,
-                b"database" => database = value,
-                b"application_name" => session.text(postgresql::APPLICATION, value),
-                _ => {}
-            }
-        }
-        if !user.is_empty() {
-            session.text(postgresql::USER, user);
-        }
-        let database = if database.is_empty() { user } else { database };
-        if !database.is_empty() {
-            session.text(postgresql::DATABASE, database);
+        for (name, value) in pairs(&message[PACKET_HEADER_BYTES..]).filter(|(_, value)| !value.is_empty()) {
+            let key = match name {
+                b"user" => postgresql::USER,
+                // Without one it is the user's name, which nobody is told who is not told the user.
+                b"database" => postgresql::DATABASE,
+                b"application_name" => postgresql::APPLICATION,
+                _ => continue,
+            };
+            session.text(key, value);
         }
         Step::SideDone
     }

@@ -106,9 +106,9 @@ fn an_error_ends_the_start_up_with_its_state() {
 }
 
 #[test]
-fn the_database_is_named_after_the_user_if_none_is_asked_for() {
+fn no_database_is_named_after_the_user_if_none_is_asked_for() {
     let nameless = start_up(VERSION_3_0, &[("user", "bob"), ("database", "")]);
-    assert_eq!(session_of(&client(&nameless)).text(postgresql::DATABASE), Some("bob"));
+    assert_eq!(session_of(&client(&nameless)).text(postgresql::DATABASE), None);
     let nobody = session_of(&client(&start_up(VERSION_3_0, &[])));
     assert_eq!((nobody.text(postgresql::USER), nobody.text(postgresql::DATABASE)), (None, None));
 }
