@@ -45,14 +45,27 @@ impl Privacy {
             Sensitivity::DnsName => self.treated(self.dns_names, text),
             Sensitivity::HostName => self.treated(self.host_names, text),
             Sensitivity::UserName => self.treated(self.user_names, text),
-            Sensitivity::Url => {
-                let Some((path, query)) = text.split_once('?') else { return Some(text.into()) };
-                match self.url_queries {
-                    Treatment::Keep => Some(text.into()),
-                    Treatment::Hash => Some(format!("{path}?{}", self.hash(query)).into()),
-                    Treatment::Drop => Some(path.into()),
-                }
-            }
+            Sensitivity::Url => Some(self.treat_url(text)),
+        }
+    }
+
+    /// The host of a URL is a name like any other.
+    fn treat_url<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let (scheme, host, rest) = parts(text);
+        let host = if host.is_empty() { Some(host.into()) } else { self.treated(self.host_names, host) };
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
+        };
+        let treated = query.map(|query| self.treated(self.url_queries, query));
+        let is_kept = self.host_names == Treatment::Keep || host.as_deref() == Some("");
+        if is_kept && (query.is_none() || self.url_queries == Treatment::Keep) {
+            return text.into();
+        }
+        let host = host.unwrap_or_default();
+        match treated.flatten() {
+            Some(query) => format!("{scheme}{host}{path}?{query}").into(),
+            None => format!("{scheme}{host}{path}").into(),
         }
     }
 
@@ -69,6 +82,17 @@ impl Privacy {
         let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
         digits.take(HASH_DIGITS).map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
     }
+}
+
+/// Scheme with what follows it, authority, and the rest of a URL. A path has only a rest; what CONNECT names is an
+/// authority (RFC 9112 §3.2).
+fn parts(url: &str) -> (&str, &str, &str) {
+    if url.starts_with('/') || url == "*" {
+        return ("", "", url);
+    }
+    let scheme = url.find("://").map_or(0, |end| end + 3);
+    let authority = url[scheme..].find(['/', '?', '#']).unwrap_or(url.len() - scheme);
+    (&url[..scheme], &url[scheme..scheme + authority], &url[scheme + authority..])
 }
 
 #[cfg(test)]
@@ -97,6 +121,21 @@ mod tests {
         assert_eq!(treated.text(http::URL), Some("/search"));
         assert_eq!(treated.text(http::REFERER), Some("http://a.example/"));
         assert_eq!(treated.text(http::HOST), Some("b.example"));
+    }
+
+    #[test]
+    fn hosts_of_urls_are_names_of_hosts() {
+        let privacy = Privacy { host_names: Treatment::Drop, ..Privacy::default() };
+        let url = |text| privacy.treat_url(text).into_owned();
+        assert_eq!(url("http://a.example/b?c=d"), "http:///b?c=d");
+        assert_eq!(url("https://a.example?c://d/"), "https://?c://d/");
+        assert_eq!(url("a.example:443"), "");
+        assert_eq!(url("/b?u=http://a.example/"), "/b?u=http://a.example/");
+        assert_eq!(url("*"), "*");
+        let treated = privacy.apply(request());
+        assert_eq!(treated.text(http::REFERER), Some("http:///"));
+        let hashing = Privacy { host_names: Treatment::Hash, url_queries: Treatment::Drop, ..privacy };
+        assert_eq!(hashing.treat_url("ftp://h/p?q"), format!("ftp://{}/p", hashing.hash("h")));
     }
 
     #[test]
