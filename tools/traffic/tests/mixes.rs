@@ -143,7 +143,7 @@ fn hostile_frames_are_of_every_kind_and_leave_open_what_is_inside_of_endless_tun
 
 #[test]
 fn the_same_seed_gives_the_same_frames_and_another_seed_others() {
-    for mix in [Mix::All, Mix::TcpTrouble, Mix::Tunnels, Mix::Hostile] {
+    for mix in [Mix::All, Mix::TcpTrouble, Mix::Tunnels, Mix::Hostile, Mix::Applications] {
         let options = Options { mix, seed: 42, conversations: 50 };
         assert_eq!(generate(options), generate(options));
         assert_ne!(generate(options).0, generate(Options { seed: 43, ..options }).0);
@@ -189,7 +189,7 @@ fn jumbo_frames_exceed_the_usual_length() {
 
 #[test]
 fn expected_counters_survive_json() {
-    for mix in [Mix::All, Mix::TcpTrouble, Mix::Tunnels] {
+    for mix in [Mix::All, Mix::TcpTrouble, Mix::Tunnels, Mix::Applications] {
         let (_, expected) = generate(Options { mix, seed: 5, conversations: 40 });
         let text = serde_json::to_string(&expected).unwrap();
         let read: Expected = serde_json::from_str(&text).unwrap();
@@ -197,6 +197,7 @@ fn expected_counters_survive_json() {
     }
     let (_, expected) = generate(Options { mix: Mix::All, seed: 5, conversations: 40 });
     let text = serde_json::to_string(&expected).unwrap();
+    assert!(!text.contains("applications"), "only where something is said: {text}");
     assert!(text.contains("\"source_port\":") && text.contains("\"forward\":{\"packets\":"), "{text}");
 }
 

@@ -114,7 +114,10 @@ impl Message {
             .with("dhcp_client_mac", mac.join(":"))
             .with("dhcp_operation", operation)
             .with("dhcp_message_type", kind)
-            .with("dhcp_transaction_id", lease.transaction_id);
+            .with("dhcp_transaction_id", lease.transaction_id)
+            .with("dhcp_client_address", Ipv4Addr::UNSPECIFIED)
+            .with("dhcp_your_address", Ipv4Addr::UNSPECIFIED)
+            .with("dhcp_server_address", Ipv4Addr::UNSPECIFIED);
         let mut message = Message { operation, options: Bytes::new(), said };
         message.option(option::MESSAGE_TYPE, [kind]);
         message

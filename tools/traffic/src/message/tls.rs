@@ -59,7 +59,8 @@ pub fn script(random: &mut Random) -> Script {
     if random.one_in(12) {
         script.server(record(record_kind::ALERT, TLS_1_2, [FATAL, HANDSHAKE_FAILURE]));
         said.set("tls_alert", HANDSHAKE_FAILURE);
-        script.said.push(Said { is_answered: true, ..said });
+        // An alert is no hello.
+        script.said.push(said);
         return script;
     }
     let cipher = if hello.is_1_3 { CIPHERS_1_3[random.index(3)] } else { CIPHERS_1_2[random.index(5)] };

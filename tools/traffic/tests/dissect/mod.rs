@@ -58,9 +58,11 @@ impl Tshark {
 }
 
 /// Checksums are looked at, and nothing is put together from several frames but what the analysis needs.
-const OPTIONS: [&str; 14] = [
+const OPTIONS: [&str; 16] = [
     "-o",
     "tcp.desegment_tcp_streams:TRUE",
+    "-o",
+    "tcp.reassemble_out_of_order:TRUE",
     "-o",
     "ip.check_checksum:TRUE",
     "-o",
