@@ -34,7 +34,7 @@ pub struct ApplicationsConfig {
 pub struct PrivacyConfig {
     /// Names that were looked up, and the answers.
     pub dns_names: Treatment,
-    /// Names of hosts: TLS and QUIC server names, certificates, HTTP hosts, DHCP host names.
+    /// Names of hosts: TLS and QUIC server names, certificates, HTTP hosts, also those in URLs, DHCP host names.
     pub host_names: Treatment,
     /// What follows the question mark of a URL.
     pub url_queries: Treatment,
