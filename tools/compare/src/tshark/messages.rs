@@ -61,7 +61,7 @@ pub fn fields() -> impl Iterator<Item = &'static str> {
 
 impl List {
     /// The frame's entry, if its packet has such a message of its own: not one that was encrypted, nor a handshake of
-    /// TLS in datagrams of anything but QUIC.
+    /// TLS in datagrams of anything but QUIC, nor one inside of CAPWAP, which the sensor does not open.
     pub fn entry(&self, frame: &Frame<'_>, packet: &Packet<'_>) -> Option<Map<String, Json>> {
         if !packet.is_whole_path || !self.present.iter().any(|field| frame.has(field)) {
             return None;
@@ -69,7 +69,8 @@ impl List {
         let layers = frame.layers();
         let is_encrypted = self.name != "tls" && layers.clone().any(|layer| matches!(layer, "tls" | "quic"));
         let is_carried = self.name == "tls" && !packet.is_tcp && !layers.clone().any(|layer| layer == "quic");
-        if is_encrypted || is_carried {
+        let is_closed = layers.clone().any(|layer| layer.starts_with("capwap"));
+        if is_encrypted || is_carried || is_closed {
             return None;
         }
         let values = |field: &&'static str| {

@@ -164,6 +164,7 @@ mod tests {
             with("eth:ethertype:ip:tcp:http", &request),
             with("eth:ethertype:ip:tcp:tls:http", &request),
             with("eth:ethertype:ip:tcp:socks:ip:tcp:http", &request),
+            with("eth:ethertype:ip:tcp:capwap.data:http", &request),
             with("eth:ethertype:ip:tcp:tls", &[("tls.handshake.type", "1")]),
         ];
         let facts = sums(&lines, View::Outermost);
@@ -171,7 +172,7 @@ mod tests {
         let entry = json!({"frame": 2, "conversation": name, "http.request.method": ["GET", "PUT"],
             "http.host": ["example.com"]});
         assert_eq!(facts["http"], json!([entry]));
-        let hello = json!({"frame": 5, "conversation": name, "tls.handshake.type": ["1"]});
+        let hello = json!({"frame": 6, "conversation": name, "tls.handshake.type": ["1"]});
         assert_eq!(facts["tls"], json!([hello]));
         assert_eq!(facts["dns"], json!([]));
     }
