@@ -265,10 +265,13 @@ impl Datapath {
         let mut fragment = Packet { key, sender, ..packet.clone() };
         let amount = Amount::one(&fragment, frame);
         let Some(whole) = added.whole else {
-            // What the capture cut never gets whole: its beginning is all that there is to inspect.
-            let is_last_chance =
-                fragment.fragment == Fragment::First && frame.bytes.len() < frame.wire_bytes as usize;
-            let payload = if is_last_chance { packet::payload(frame, &fragment) } else { &[] };
+            let uncaptured = fragment.uncaptured_bytes(frame);
+            let payload = match fragment.fragment {
+                // What the capture cut never gets whole: its beginning is all that there is to inspect.
+                Fragment::First if uncaptured > 0 => packet::payload(frame, &fragment),
+                _ => &[],
+            };
+            fragment.payload_wire_bytes = payload.len() as u32 + uncaptured;
             return flows.count(&fragment, frame, amount, payload, *is_beside);
         };
         let whole =

@@ -136,6 +136,14 @@ impl Packet {
     };
 }
 
+impl Packet {
+    /// Bytes that the packet has by its own word, and the frame has not.
+    pub fn uncaptured_bytes(&self, frame: &Frame<'_>) -> u32 {
+        let end = self.network_start.saturating_add(self.network_bytes);
+        end.saturating_sub(frame.bytes.len() as u32)
+    }
+}
+
 /// Which end of the canonical flow key sent a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
