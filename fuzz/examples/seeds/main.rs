@@ -1,6 +1,8 @@
 //! Writes the seeds of the fuzz targets into `FOLDER/TARGET/`, made by the project's own generators:
 //! `cargo run --example seeds -- FOLDER`.
 
+mod applications;
+
 use hll::{Precision, Sketch, datasketches::Hll};
 use kflow::{
     AppProtocol, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, TcpDirection, TcpRecord, TcpState,
@@ -53,6 +55,7 @@ fn main() -> io::Result<()> {
         write_pcap(&seeds, mix)?;
         write_flow(&seeds, mix)?;
     }
+    applications::write_applications(&seeds)?;
     write_reassembly(&seeds)?;
     write_app_dns(&seeds)?;
     write_hll_deserialise(&seeds)?;
