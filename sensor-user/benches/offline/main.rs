@@ -4,6 +4,7 @@
 //! clean     whole datapath, decoder alone, flow table alone, with TCP analysis and without   10 000 and 1 000 000 flows
 //! layers    decoding by what is in a frame                                                   in the cache
 //! segments  TCP analysis by what is the matter with a segment                                in the cache
+//! applications  with payloads inspected and without, by protocol                              from first frame to record
 //! hostile   whole datapath on what attackers and broken senders make, beside clean traffic
 //! ```
 //!
@@ -14,6 +15,7 @@
 //! Out: a JSON array on stdout, a table on stderr.
 
 mod allocator;
+mod applications;
 mod callgrind;
 mod clean;
 mod cpu_time;
@@ -32,11 +34,12 @@ use meter::Work;
 
 type Measure = fn() -> Vec<Figure>;
 
-const GROUPS: [(&str, Measure); 4] = [
+const GROUPS: [(&str, Measure); 5] = [
     ("clean", clean::measure),
     ("layers", layers::measure),
     ("segments", segments::measure),
     ("hostile", hostile::measure),
+    ("applications", applications::measure),
 ];
 
 fn main() {
@@ -66,4 +69,5 @@ fn counted(name: &str) -> Option<Box<dyn Work>> {
         .or_else(|| layers::counted(name))
         .or_else(|| segments::counted(name))
         .or_else(|| hostile::counted(name))
+        .or_else(|| applications::counted(name))
 }

@@ -45,8 +45,33 @@ pub fn reassembly_config() -> ReassemblyConfig {
     ReassemblyConfig { datagrams, memory_bytes, timeout: Duration::from_secs(timeout_s) }
 }
 
-/// All of its memory is there. Records stay in the buffers of the lane; once these are full, they are shed.
+/// What becomes of payloads.
+#[derive(Clone, Copy, Debug)]
+pub enum Payloads {
+    Inspected,
+    LeftAlone,
+}
+
+impl Payloads {
+    fn applications(self, capacity: usize) -> Applications {
+        match self {
+            Payloads::LeftAlone => Applications::Off,
+            Payloads::Inspected => Applications::inline(ApplicationParts {
+                limits: Limits { flows: capacity, ..Limits::default() },
+                privacy: Privacy::default(),
+                cells: Arc::default(),
+            }),
+        }
+    }
+}
+
+/// As [`datapath_with`] by default.
 pub fn datapath(capacity: usize, count: TunnelCount) -> Datapath {
+    datapath_with(capacity, count, Payloads::Inspected)
+}
+
+/// All of its memory is there. Records stay in the buffers of the lane; once these are full, they are shed.
+pub fn datapath_with(capacity: usize, count: TunnelCount, payloads: Payloads) -> Datapath {
     let cells = Arc::new(WorkerCells::default());
     let lane = Arc::new(Lane::new(EXPORT_BATCHES, EXPORT_BATCH_RECORDS));
     lane.touch();
@@ -57,11 +82,7 @@ pub fn datapath(capacity: usize, count: TunnelCount) -> Datapath {
         reassembly: reassembly_config(),
         tunnels: Tunnels { count, ports: TunnelPorts::default() },
         cells: cells.clone(),
-        applications: Applications::inline(ApplicationParts {
-            limits: Limits { flows: capacity, ..Limits::default() },
-            privacy: Privacy::default(),
-            cells: Arc::default(),
-        }),
+        applications: payloads.applications(capacity),
         outbox: Outbox::new(lane, WhenFull::Shed, cells.records_shed.clone()),
     });
     datapath.touch();

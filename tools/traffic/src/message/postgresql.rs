@@ -45,7 +45,7 @@ pub fn script(random: &mut Random) -> Script {
                 .put(b"SCRAM-SHA-256\0")
                 .u32(20)
                 .put(b"n,,n=,r=")
-                .put(word(random).repeat(2)[..12].as_bytes())
+                .put(&word(random).repeat(2).as_bytes()[..12])
         };
         script.client(message(b'p', proof));
     }
