@@ -169,6 +169,10 @@ impl Said {
         self
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers have values, and a borrow would say nothing more"
+    )]
     fn set(&mut self, field: &str, value: impl ToString) {
         self.fields.insert(field.to_owned(), value.to_string());
     }
