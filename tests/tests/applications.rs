@@ -36,7 +36,7 @@ fn stated(expected: &Expected) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut stated: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for application in &expected.applications {
         let fields = application.said.fields.keys().map(String::as_str);
-        stated.entry(&application.said.protocol).or_default().extend(fields);
+        stated.entry(&application.said.application).or_default().extend(fields);
     }
     stated
 }
@@ -45,7 +45,7 @@ fn meant(expected: &Expected) -> BTreeMap<(ConversationKey, String), Vec<Said>> 
     let mut meant: BTreeMap<_, Vec<Said>> = BTreeMap::new();
     for application in &expected.applications {
         let said = &application.said;
-        let all = meant.entry((application.conversation, said.protocol.clone())).or_default();
+        let all = meant.entry((application.conversation, said.application.clone())).or_default();
         all.push((said.fields.clone(), said.is_answered));
     }
     meant.values_mut().for_each(|all| all.sort());

@@ -89,7 +89,8 @@ pub struct Line {
 /// A transaction, or what a session began with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
-    pub protocol: String,
+    /// Name of the protocol.
+    pub application: String,
     /// The other side answered; of protocols whose every message counts, this is the answer.
     pub is_answered: bool,
     pub fields: BTreeMap<String, String>,
@@ -159,8 +160,8 @@ impl Script {
 }
 
 impl Said {
-    fn of(protocol: &str) -> Said {
-        Said { protocol: protocol.to_owned(), is_answered: false, fields: BTreeMap::new() }
+    fn of(application: &str) -> Said {
+        Said { application: application.to_owned(), is_answered: false, fields: BTreeMap::new() }
     }
 
     #[must_use]
@@ -169,10 +170,7 @@ impl Said {
         self
     }
 
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "callers have values, and a borrow would say nothing more"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "Texts and numbers read best without a reference.")]
     fn set(&mut self, field: &str, value: impl ToString) {
         self.fields.insert(field.to_owned(), value.to_string());
     }

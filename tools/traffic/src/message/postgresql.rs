@@ -1,7 +1,7 @@
 //! PostgreSQL: how a session starts (frontend/backend protocol 3.0).
 
 use super::bytes::Bytes;
-use super::words::word;
+use super::words::{hex, word};
 use super::{Said, Script};
 use crate::mix::random::Random;
 
@@ -39,13 +39,9 @@ pub fn script(random: &mut Random) -> Script {
         let challenge = if authentication == MD5 { random.bytes(4) } else { b"SCRAM-SHA-256\0\0".to_vec() };
         script.server(message(b'R', Bytes::new().u32(authentication).put(challenge)));
         let proof = if authentication == MD5 {
-            Bytes::new().put(b"md5").put(super::words::hex(&random.bytes(16))).u8(0)
+            Bytes::new().put(b"md5").put(hex(&random.bytes(16))).u8(0)
         } else {
-            Bytes::new()
-                .put(b"SCRAM-SHA-256\0")
-                .u32(20)
-                .put(b"n,,n=,r=")
-                .put(&word(random).repeat(2).as_bytes()[..12])
+            Bytes::new().put(b"SCRAM-SHA-256\0").u32(20).put(b"n,,n=,r=").put(hex(&random.bytes(6)))
         };
         script.client(message(b'p', proof));
     }
