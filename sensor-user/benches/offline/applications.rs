@@ -88,7 +88,7 @@ fn record(conversations: u32) -> Recorded {
         protocols
             .entry(frame.conversation)
             .or_default()
-            .extend(new.iter().map(|each| each.said.protocol.clone()));
+            .extend(new.iter().map(|each| each.said.application.clone()));
         said = traffic.expected().applications.len();
         frames.push(StreamFrame { flow: frame.conversation, bytes: frame.bytes });
     }
