@@ -45,8 +45,11 @@ const REQUEST: &[u8] =
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4000\r\n\r\n";
 const IDENTIFICATION: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
 
-/// One conversation of each kind: payloads, and whether what is said then may leave the inspector.
-fn conversations() -> Vec<(Transport, u16, Vec<(Sender, Vec<u8>, bool)>)> {
+/// A payload, and whether what is said then may leave the inspector.
+type Message = (Sender, Vec<u8>, bool);
+
+/// One conversation of each kind, by transport and port.
+fn conversations() -> Vec<(Transport, u16, Vec<Message>)> {
     let split = |bytes: &[u8], at: usize| (bytes[..at].to_vec(), bytes[at..].to_vec());
     let (head, tail) = split(REQUEST, 30);
     let (answer_head, answer_tail) = split(ANSWER, 20);
