@@ -123,6 +123,7 @@ impl Datapath {
     pub fn touch(&mut self) {
         self.flows.table.touch();
         self.reassembler.touch();
+        self.flows.applications.touch();
     }
 
     pub fn cells(&self) -> &WorkerCells {

@@ -28,6 +28,12 @@ impl Draft {
         }
     }
 
+    /// Has the memory for texts there now.
+    pub fn touch(&mut self) {
+        self.text.resize(self.text_bytes_max, 0);
+        self.text.clear();
+    }
+
     /// Forgets all values.
     pub fn begin(&mut self, protocol: AppProtocol) {
         self.protocol = protocol;

@@ -102,6 +102,8 @@ struct Flow {
     sides: [Side; 2],
 }
 
+const _: () = assert!(size_of::<Flow>() <= 256);
+
 /// Everything that parsing needs beside the flow and the bytes.
 #[derive(Debug)]
 struct Engine {
@@ -151,6 +153,18 @@ impl Inspector {
                 followed: Vec::new(),
             },
         }
+    }
+
+    /// Has all memory there now, so that no page fault and no growth comes later.
+    pub fn touch(&mut self) {
+        let Inspector { flows, kept, engine } = self;
+        flows.resize_with(engine.limits.flows, Flow::default);
+        kept.touch();
+        engine.buffers.touch();
+        engine.drafts.touch();
+        let unused = engine.states.len()..engine.limits.parsers;
+        engine.free_states.extend(unused.clone().rev().map(|state| state as u32));
+        engine.states.extend(unused.map(|_| State::Free));
     }
 
     /// Bytes that an inspector occupies at most.

@@ -24,10 +24,10 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             flows: 262_144,
-            parsers: 65_536,
+            parsers: 32_768,
             drafts: 16_384,
             text_bytes: 4096,
-            buffers: 1024,
+            buffers: 512,
             work_bytes: 256 * 1024,
             transactions_per_span: 1000,
         }

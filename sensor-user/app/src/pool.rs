@@ -47,6 +47,16 @@ impl Drafts {
         }
     }
 
+    /// Makes all of them.
+    pub fn touch(&mut self) {
+        for id in self.drafts.len()..self.max {
+            let mut draft = Draft::new(self.text_bytes);
+            draft.touch();
+            self.drafts.push(draft);
+            self.free.push(id as u32);
+        }
+    }
+
     /// `None` at the limit.
     pub fn take(&mut self, protocol: AppProtocol) -> Option<DraftId> {
         let id = match self.free.pop() {
@@ -86,6 +96,11 @@ impl Buffers {
             lengths: vec![0; limits.buffers],
             free: (0..limits.buffers as u32).rev().collect(),
         }
+    }
+
+    /// Has the memory there.
+    pub fn touch(&mut self) {
+        self.memory.fill(0);
     }
 
     /// An empty buffer; `None` at the limit.

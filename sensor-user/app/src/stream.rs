@@ -78,6 +78,10 @@ impl Kept {
         Kept { buffers: Buffers::new(limits), holdings: vec![Holding::default(); limits.buffers] }
     }
 
+    pub fn touch(&mut self) {
+        self.buffers.touch();
+    }
+
     pub fn in_use(&self) -> usize {
         self.buffers.in_use()
     }

@@ -74,6 +74,13 @@ impl Applications {
         Applications::Inline(Box::new(Inspecting::new(parts)))
     }
 
+    /// Has the memory there now, on the CPU that calls. Parser threads do so by themselves.
+    pub fn touch(&mut self) {
+        if let Applications::Inline(inspecting) = self {
+            inspecting.inspector.touch();
+        }
+    }
+
     /// Looks at what a packet carries, if its flow's application is still of interest.
     #[inline(always)]
     pub fn inspect(&mut self, table: &mut FlowTable, carried: &Carried<'_>, outbox: &mut Outbox) {

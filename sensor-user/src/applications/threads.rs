@@ -104,7 +104,8 @@ impl Threads {
     pub fn start(parts: ThreadParts) -> io::Result<Threads> {
         let ThreadParts { threads, carriers, when_full } = parts;
         let flows = threads.iter().map(|(parts, _)| parts.limits.flows).max().unwrap_or(0);
-        let lanes = threads.into_iter().map(|(parts, outbox)| Lane::start(parts, outbox, carriers));
+        let lanes =
+            threads.into_iter().map(|(parts, outbox)| Lane::start(parts, outbox, carriers, when_full));
         Ok(Threads { lanes: lanes.collect::<io::Result<_>>()?, when_full, generations: vec![0; flows] })
     }
 
@@ -217,7 +218,12 @@ impl Drop for Threads {
 }
 
 impl Lane {
-    fn start(parts: ApplicationParts, outbox: Outbox, carriers: usize) -> io::Result<Lane> {
+    fn start(
+        parts: ApplicationParts,
+        outbox: Outbox,
+        carriers: usize,
+        when_full: WhenFull,
+    ) -> io::Result<Lane> {
         let queues = Arc::new(Queues {
             full: ArrayQueue::new(carriers),
             empty: ArrayQueue::new(carriers),
@@ -230,7 +236,12 @@ impl Lane {
         let cells = parts.cells.clone();
         let queues_of_thread = queues.clone();
         let thread = thread::Builder::new().name("parser".to_owned()).spawn(move || {
-            ParserThread { inspecting: Inspecting::new(parts), queues: queues_of_thread, outbox }.run();
+            let mut inspecting = Inspecting::new(parts);
+            // A live sensor takes its memory at start, a file as it needs it.
+            if when_full == WhenFull::Shed {
+                inspecting.inspector.touch();
+            }
+            ParserThread { inspecting, queues: queues_of_thread, outbox }.run();
         })?;
         Ok(Lane { queues, thread: Some(thread), cells, is_rousing: false })
     }

@@ -19,7 +19,7 @@ pub struct ApplicationsConfig {
     pub waiting: usize,
     /// Text of one transaction or session; what is beyond is cut and counted.
     pub text_bytes: usize,
-    /// Streams of one worker of which bytes are kept until there are enough to parse, 18 KiB each.
+    /// Streams of one worker of which bytes are kept until there are enough to parse, 36 KiB each.
     pub buffers: usize,
     /// Bytes that a flow may have looked at without completing a transaction. Beyond, it is only counted.
     pub work_bytes: u32,
