@@ -3,6 +3,7 @@
 use crate::{
     Conversations, Folder, Metrics, Record, Signal, Wire, parse_records, sensor_program, wait_until,
 };
+use kflow::EndReason;
 use netns::{Child, Namespace};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -188,6 +189,12 @@ impl Outcome {
     fn ledger_value(&self, path: &[&str]) -> Option<u64> {
         let ledger = &self.summary.as_ref()?["ledger"];
         path.iter().try_fold(ledger, |value, name| value.get(name))?.as_u64()
+    }
+
+    /// Records of flows: not those of transactions that have a record of their own, in which no packet is counted.
+    pub fn flow_records(&self) -> u64 {
+        let is_flow = |record: &&Record| record.end_reason != EndReason::Transaction;
+        self.records.iter().filter(is_flow).count() as u64
     }
 
     pub fn conversations(&self) -> Conversations {

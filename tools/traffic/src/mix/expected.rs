@@ -1,6 +1,6 @@
 //! What a sensor has to arrive at, added up from what the generator meant to send.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -102,12 +102,10 @@ impl Expected {
         self.conversations.values().map(|each| each.forward.packets + each.reverse.packets).sum()
     }
 
-    /// Records of a sensor whose records end with the connection, if no timeout passes, and that has one more for each
-    /// transaction of a conversation beyond the first.
+    /// Records of flows, of a sensor whose records end with the connection, if no timeout passes. Transactions beyond the
+    /// first of a flow may have records of their own, in which no packet is counted.
     pub fn records(&self) -> u64 {
-        let speaking: BTreeSet<_> = self.applications.iter().map(|each| each.conversation).collect();
-        let transactions = (self.applications.len() - speaking.len()) as u64;
-        self.conversations.len() as u64 + self.reconnections + transactions
+        self.conversations.len() as u64 + self.reconnections
     }
 
     /// Counts one packet. Keys are as this packet shows them; the conversation may stand under its reverse.
