@@ -3,7 +3,7 @@
 
 use crate::{INPUT_BYTES_MAX, Seeds};
 use sensor_app::{
-    Sender,
+    Sender, Transport,
     quic::sealer::{CLIENT_HELLO, SERVER_HELLO, Sealer, crypto, hex},
 };
 use std::io;
@@ -53,6 +53,7 @@ pub fn write_applications(seeds: &Seeds) -> io::Result<()> {
         }
     }
     seeds.write("app_http", "version-2", &write(setup::TCP, &HTTP_2))?;
+    write_dns_samples(seeds)?;
     write_quic(seeds)
 }
 
@@ -95,6 +96,16 @@ fn write_quic(seeds: &Seeds) -> io::Result<()> {
             };
             seeds.write("app_quic", &format!("{version:x}-{n}"), &write(0, &messages))?;
         }
+    }
+    Ok(())
+}
+
+/// Conversations of the parser's own tests.
+fn write_dns_samples(seeds: &Seeds) -> io::Result<()> {
+    for (index, (transport, messages)) in sensor_app::dns::build::conversations().into_iter().enumerate() {
+        let bits = if transport == Transport::Tcp { setup::TCP } else { 0 };
+        let messages: Vec<_> = messages.iter().map(|(sender, bytes)| (*sender, &bytes[..])).collect();
+        seeds.write("app_dns", &format!("sample-{index}"), &write(bits, &messages))?;
     }
     Ok(())
 }

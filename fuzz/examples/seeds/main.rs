@@ -28,7 +28,7 @@ use traffic::{
     mix::{Mix, Options, TimedFrame, Traffic},
     pcap::{ByteOrder, Format, Writer},
 };
-use wireflow_fuzz::{applications, flow, packets};
+use wireflow_fuzz::{flow, packets};
 
 const FRAMES_PER_MIX: usize = 60;
 /// Inputs are mutated fastest when they are short: one longer than this begins another.
@@ -57,7 +57,6 @@ fn main() -> io::Result<()> {
     }
     applications::write_applications(&seeds)?;
     write_reassembly(&seeds)?;
-    write_app_dns(&seeds)?;
     write_hll_deserialise(&seeds)?;
     write_kflow_decode(&seeds)
 }
@@ -354,16 +353,6 @@ fn write_hll_deserialise(seeds: &Seeds) -> io::Result<()> {
         seeds.write("hll_deserialise", &format!("{bits}-{count}"), &sketch.to_bytes())?;
         let foreign = Hll::from(&sketch).to_bytes();
         seeds.write("hll_deserialise", &format!("{bits}-{count}-datasketches"), &foreign)?;
-    }
-    Ok(())
-}
-
-/// Conversations of the parser's own tests.
-fn write_app_dns(seeds: &Seeds) -> io::Result<()> {
-    for (index, (transport, messages)) in sensor_app::dns::build::conversations().into_iter().enumerate() {
-        let bits = if transport == sensor_app::Transport::Tcp { applications::setup::TCP } else { 0 };
-        let messages: Vec<_> = messages.iter().map(|(sender, bytes)| (*sender, &bytes[..])).collect();
-        seeds.write("app_dns", &index.to_string(), &applications::write(bits, &messages))?;
     }
     Ok(())
 }
