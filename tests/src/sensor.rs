@@ -193,8 +193,12 @@ impl Outcome {
 
     /// Records of flows: not those of transactions that have a record of their own, in which no packet is counted.
     pub fn flow_records(&self) -> u64 {
-        let is_flow = |record: &&Record| record.end_reason != EndReason::Transaction;
-        self.records.iter().filter(is_flow).count() as u64
+        self.flows().count() as u64
+    }
+
+    /// Records of flows: all but those that transactions have of their own.
+    pub fn flows(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|record| record.end_reason != EndReason::Transaction)
     }
 
     pub fn conversations(&self) -> Conversations {

@@ -77,7 +77,7 @@ fn sigterm_writes_every_flow_and_prints_the_ledger() {
         sensor.wait_for_offered(expected.packets());
         let outcome = sensor.stop();
         outcome.assert_conserves(&expected);
-        assert!(outcome.records.iter().all(|record| record.end_reason == kflow::EndReason::ForcedEnd));
+        assert!(outcome.flows().all(|record| record.end_reason == kflow::EndReason::ForcedEnd));
         assert!(outcome.stderr.contains("offered = accounted + dropped: the ledger balances"));
     }
 }

@@ -124,13 +124,13 @@ fn vlan_tags_are_in_the_records_of_both_sources() {
     let wire = Wire::lay(VethOptions::default());
     let tags = |outcome: &Outcome| {
         let mut tags: Vec<_> =
-            outcome.records.iter().map(|each| (each.key, each.forward_vlan, each.reverse_vlan)).collect();
+            outcome.flows().map(|each| (each.key, each.forward_vlan, each.reverse_vlan)).collect();
         tags.sort();
         tags
     };
     let (by_xdp, _) = run(&wire, Mix::Vlan, "xdp", &[]);
     let (by_af_packet, _) = run(&wire, Mix::Vlan, "afpacket", &[]);
-    assert!(by_xdp.records.iter().all(|record| record.forward_vlan > 0));
+    assert!(by_xdp.flows().all(|record| record.forward_vlan > 0));
     assert_eq!(tags(&by_xdp), tags(&by_af_packet));
 }
 
@@ -138,7 +138,7 @@ fn vlan_tags_are_in_the_records_of_both_sources() {
 fn assert_one_record_a_conversation(outcome: &Outcome, expected: &Expected) {
     outcome.assert_conserves(expected);
     let mut records: BTreeMap<_, Vec<&Record>> = BTreeMap::new();
-    for record in &outcome.records {
+    for record in outcome.flows() {
         let (key, _) = normalised(record.key, Conversation::default());
         records.entry(key).or_default().push(record);
     }

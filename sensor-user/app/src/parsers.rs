@@ -113,22 +113,18 @@ parsers! {
 // A pool of these is reserved a worker.
 const _: () = assert!(size_of::<State>() <= 544);
 
-/// Whose opening it is.
+/// Whose opening it is. A parser waits for those before it that need more bytes to tell, so that it does not matter how
+/// many came at once.
 pub(crate) fn recognise(opening: &Opening<'_>) -> (Recognition, Option<Kind>) {
-    let (mut is_open, mut found) = (false, None);
+    let mut is_open = false;
     for is_hinted in [true, false] {
         for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_hinted(opening) == is_hinted) {
             match kind.recognise(opening) {
-                Recognition::Yes => {
-                    found = Some(kind);
-                    break;
-                }
+                Recognition::Yes if is_open => return (Recognition::More, None),
+                Recognition::Yes => return (Recognition::Yes, Some(kind)),
                 Recognition::More => is_open = true,
                 Recognition::No => {}
             }
-        }
-        if found.is_some() {
-            return (Recognition::Yes, found);
         }
     }
     (if is_open { Recognition::More } else { Recognition::No }, None)

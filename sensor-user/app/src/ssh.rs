@@ -36,8 +36,9 @@ impl Parser for Ssh {
     }
 
     fn parse(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Step {
-        let Some(line_bytes) = input.bytes.iter().position(|byte| *byte == b'\n') else {
-            if input.bytes.len() > LINE_BYTES_MAX {
+        let line_end = input.bytes.iter().take(LINE_BYTES_MAX).position(|byte| *byte == b'\n');
+        let Some(line_bytes) = line_end else {
+            if input.bytes.len() >= LINE_BYTES_MAX {
                 return Step::Failed(Failure::Limit);
             }
             return Step::Need(input.bytes.len() + 1);
