@@ -9,6 +9,7 @@ use crate::{
     pool::{BUFFER_BYTES, Buffers, Drafts},
     privacy::Privacy,
     stream::{Keeping, Kept, Progress, Side},
+    stun,
 };
 use kflow::{AppProtocol, Application, FlowRecord, application::Draft};
 
@@ -251,7 +252,9 @@ impl Inspector {
 impl Engine {
     fn datagram(&mut self, flow: &mut Flow, payload: &Payload<'_>) {
         let offer = Offer { payload, bytes: payload.bytes, start_ns: payload.time_ns };
-        if flow.parser.is_none() && self.recognise(flow, &offer) != Recognition::Yes {
+        // A message of STUN is no opening: it comes before one.
+        let is_before = flow.parser.is_none() && stun::is_message(payload.bytes);
+        if is_before || flow.parser.is_none() && self.recognise(flow, &offer) != Recognition::Yes {
             return;
         }
         match self.parse(flow, &offer) {

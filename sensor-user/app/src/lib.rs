@@ -29,6 +29,7 @@ pub mod pool;
 pub mod privacy;
 pub mod proxy;
 pub mod stream;
+pub mod stun;
 
 pub mod dhcp;
 pub mod dhcpv6;
