@@ -92,6 +92,10 @@ fn request_line(bytes: &[u8], demand: Demand) -> Start {
     let (method, rest) = bytes.split_at(length);
     let Some(delimiter) = rest.first() else { return Start::More };
     let is_known = is_method(method);
+    if !is_known && !method.iter().all(u8::is_ascii_uppercase) {
+        // Other protocols begin with words that have hyphens in them.
+        return Start::No;
+    }
     match delimiter {
         b'\r' | b'\n' if is_known && demand == Demand::Method => return Start::Request,
         b' ' | b'\t' => {}
@@ -99,14 +103,14 @@ fn request_line(bytes: &[u8], demand: Demand) -> Start {
     }
     let target = &rest[rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()..];
     match (is_known, target.first()) {
-        (true, _) if demand == Demand::Method && !is_of_another(target) => return Start::Request,
-        (true, Some(b'/')) if demand == Demand::Path => return Start::Request,
+        (true, Some(b'/')) if demand != Demand::Line => return Start::Request,
         (true, Some(_)) | (false, Some(b'/' | b'*' | b'h')) => {}
         (false, Some(_)) => return Start::No,
         (_, None) => {}
     }
-    match memchr(b'\n', target) {
-        Some(end) if is_of_http(&target[..end]) => Start::Request,
+    match memchr(b'\n', target).map(|end| &target[..end]) {
+        Some(line) if is_of_http(line) => Start::Request,
+        Some(line) if is_known && demand == Demand::Method && !is_of_another(line) => Start::Request,
         Some(_) => Start::No,
         None if bytes.len() < HEAD_BYTES_MAX => Start::More,
         None => Start::No,
@@ -125,10 +129,12 @@ fn is_method(bytes: &[u8]) -> bool {
         | b"MERGE" | b"UPDATE" | b"CHECKIN" | b"CHECKOUT" | b"UNCHECKOUT" | b"VERSION-CONTROL"
         | b"BASELINE-CONTROL" | b"MKWORKSPACE" | b"MKACTIVITY" | b"MKCALENDAR" | b"ORDERPATCH"
         | b"MKREDIRECTREF" | b"UPDATEREDIRECTREF" => true,
-        // UPnP, Microsoft's clients and servers, caches.
-        b"NOTIFY" | b"M-SEARCH" | b"SUBSCRIBE" | b"UNSUBSCRIBE" | b"BCOPY" | b"BDELETE" | b"BMOVE"
-        | b"BPROPFIND" | b"BPROPPATCH" | b"POLL" | b"X-MS-ENUMATTS" | b"RPC_CONNECT" | b"RPC_IN_DATA"
-        | b"RPC_OUT_DATA" | b"CCM_POST" | b"BITS_POST" | b"PURGE" | b"TRACK" | b"DEBUG" => true,
+        // UPnP, BitTorrent's search for peers, Microsoft's clients and servers, caches.
+        b"NOTIFY" | b"M-SEARCH" | b"BT-SEARCH" | b"SUBSCRIBE" | b"UNSUBSCRIBE" | b"BCOPY" | b"BDELETE"
+        | b"BMOVE" | b"BPROPFIND" | b"BPROPPATCH" | b"POLL" | b"X-MS-ENUMATTS" | b"RPC_CONNECT"
+        | b"RPC_IN_DATA" | b"RPC_OUT_DATA" | b"CCM_POST" | b"BITS_POST" | b"PURGE" | b"TRACK" | b"DEBUG" => {
+            true
+        }
         _ => false,
     }
 }
@@ -141,11 +147,9 @@ fn is_of_http(line: &[u8]) -> bool {
     digits > 0 && (before == b"HTTP/" || before.ends_with(b" HTTP/"))
 }
 
-/// Whether the rest of a request line is there and ends with a version of another protocol.
-fn is_of_another(target: &[u8]) -> bool {
-    let Some(end) = memchr(b'\n', target) else { return false };
-    let line = target[..end].trim_ascii_end();
-    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+/// Whether the rest of a request line ends with a version of another protocol.
+fn is_of_another(line: &[u8]) -> bool {
+    let version = line.trim_ascii_end().rsplit(|byte| *byte == b' ').next().unwrap_or_default();
     let (name, number) =
         version.split_at(version.iter().take_while(|byte| byte.is_ascii_uppercase()).count());
     !name.is_empty() && name != b"HTTP" && matches!(number, [b'/', b'0'..=b'9', ..])
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn messages_of_http_are_told_from_those_that_look_like_them() {
-        let cases: [(&[u8], Start); 31] = [
+        let cases: [(&[u8], Start); 33] = [
             (b"GET / HTTP/1.1\r\n", Start::Request),
             (b"GET /", Start::Request),
             (b"GET ", Start::More),
@@ -176,6 +180,8 @@ mod tests {
             (b"FETCH /x HTTP/1.1\r\n", Start::Request),
             (b"FETCH /x\r\n", Start::No),
             (b"FETCH x HTTP/1.1\r\n", Start::No),
+            (b"SSH-2 * HTTP/1.1\r\n", Start::No),
+            (b"BT-SEARCH * HTTP/1.1\r\n", Start::Request),
             (b"USER anonymous\r\n", Start::No),
             (b"GET/ HTTP/1.1\r\n", Start::No),
             (b"get / HTTP/1.1\r\n", Start::No),
@@ -218,7 +224,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn an_answer_to_a_prefix_holds_for_the_whole(
-            bytes in "(GET|PRI|HTTP/|ICY|FETCH|\0)( |\\*|/|1|\\.|HTTP|0|\0|\u{4}|\r|\n|a){0,12}",
+            bytes in "(GET|PRI|HTTP/|ICY|OPTIONS|FETCH|A-B|\0)( |\\*|/|1|\\.|HTTP|SIP|0|\0|\u{4}|\r|\n|a){0,12}",
             split in 0usize..30,
         ) {
             let bytes = bytes.as_bytes();
