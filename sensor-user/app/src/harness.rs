@@ -37,7 +37,7 @@ pub struct Outcome {
 }
 
 /// Enough for one conversation.
-pub const LIMITS: Limits = Limits { flows: 4, parsers: 4, drafts: 64, buffers: 8, ..DEFAULT };
+pub const LIMITS: Limits = Limits { flows: 4, parsers: 4, drafts: 1024, buffers: 8, ..DEFAULT };
 const DEFAULT: Limits = Limits {
     flows: 0,
     parsers: 0,
