@@ -84,6 +84,7 @@ fn settings(bytes: &[u8]) -> Start {
 }
 
 fn request_line(bytes: &[u8], demand: Demand) -> Start {
+    let bytes = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
     let is_of_method = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
     let length = bytes.iter().take(METHOD_BYTES_MAX + 1).take_while(|byte| is_of_method(byte)).count();
     if length == 0 || length > METHOD_BYTES_MAX {
