@@ -21,7 +21,7 @@ const QUESTION_MESSAGE_BYTES: usize = HEADER_BYTES + 5;
 /// Queries over TCP on other ports are waited for up to this length.
 const STREAM_QUERY_BYTES_MAX: usize = 512;
 
-/// Questions or records of a message whose first one was cut.
+/// Questions or records of most messages.
 const MODEST_COUNT_MAX: u16 = 63;
 
 /// Internet, Chaos, Hesiod, none, any (IANA DNS classes).
@@ -59,7 +59,8 @@ fn stream(bytes: &[u8], is_hinted: bool) -> Recognition {
     let ending = if bytes.len() < length { Ending::ToCome } else { Ending::There };
     let message = &bytes[..length.min(bytes.len())];
     if is_hinted {
-        return if length < HEADER_BYTES { Recognition::No } else { begins_message(message, ending) };
+        let may_begin = length >= HEADER_BYTES && may_begin_in_stream(&header_so_far(message));
+        return if may_begin { begins_message(message, ending) } else { Recognition::No };
     }
     if !(QUESTION_MESSAGE_BYTES..=STREAM_QUERY_BYTES_MAX).contains(&length) {
         return Recognition::No;
@@ -69,6 +70,27 @@ fn stream(bytes: &[u8], is_hinted: bool) -> Recognition {
         _ if ending == Ending::ToCome => Recognition::More,
         _ => yes_if(is_plain_message(message)),
     }
+}
+
+/// The header, with zeros for what has not come.
+fn header_so_far(message: &[u8]) -> Header {
+    let mut bytes = [0; HEADER_BYTES];
+    bytes.iter_mut().zip(message).for_each(|(byte, there)| *byte = *there);
+    let (header, _) = Reader::new(&bytes).expect("a header is all there");
+    header
+}
+
+/// Whether the counts are as few as those of messages, where only answers and updates have many. Text and TLS read as
+/// many, so that streams of them are not waited for.
+fn may_begin_in_stream(header: &Header) -> bool {
+    let mut modest = *header;
+    if header.is_response() {
+        modest.answers = 0;
+    }
+    if header.is_response() || header.opcode() == opcode::UPDATE {
+        modest.authorities = 0;
+    }
+    opcode::ALL.contains(&header.opcode()) && is_modest(&modest)
 }
 
 /// Whether a message begins here, on a port where one is expected.
@@ -219,6 +241,19 @@ mod tests {
             [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03", b"SSH-2.0-x\r\n"]
         {
             assert_eq!(tcp(4000, bytes), No, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn streams_of_text_and_of_tls_are_not_waited_for() {
+        let openings: [&[u8]; 4] = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"GET /index.html HTTP/1.1\r\n",
+            b"SSH-2.0-x\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03random",
+        ];
+        for bytes in openings {
+            assert_eq!(tcp(53, bytes), No, "{bytes:?}");
         }
     }
 
