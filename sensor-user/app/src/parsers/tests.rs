@@ -88,3 +88,22 @@ fn no_part_of_a_stream_is_taken_for_another_protocol() {
         }
     }
 }
+
+/// A line of HTTP as far as its end, and a message of DNS as a whole: the space is the length of a label.
+const AMBIGUOUS: &[u8] = b"PRI *\0\0\x01\0\0\0\0\0\0 HTTP/1.1\r\nwww.example.com/123456\0\0\x01\0\x01";
+
+#[test]
+fn an_opening_that_several_may_take_waits_for_the_one_asked_first() {
+    let opening = |length| Opening {
+        bytes: &AMBIGUOUS[..length],
+        transport: Transport::Tcp,
+        sender: Sender::Source,
+        sender_port: PLAIN_PORT,
+        receiver_port: 53,
+    };
+    assert!((1..AMBIGUOUS.len()).any(|length| Kind::Http.recognise(&opening(length)) == Recognition::Yes));
+    for length in 1..AMBIGUOUS.len() {
+        assert_eq!(recognise(&opening(length)), (Recognition::More, None), "{length}");
+    }
+    assert_eq!(recognise(&opening(AMBIGUOUS.len())), (Recognition::Yes, Some(Kind::Dns)));
+}
