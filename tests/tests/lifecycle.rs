@@ -89,10 +89,11 @@ fn more_flows_than_the_exporter_has_room_for_are_all_written_at_the_stop() {
     }
     let wire = Wire::lay(VethOptions::default());
     let folder = Folder::create();
-    // Room for eight records on the way, and nothing ends before the stop.
+    // Room for eight records on the way, and nothing ends before the stop, not even a transaction.
     let config = folder.write(
         "small.toml",
-        "[export]\nbatch_records = 4\nqueue_batches = 2\n[flow]\nidle_timeout_s = 3600\nactive_timeout_s = 86400\n",
+        "[export]\nbatch_records = 4\nqueue_batches = 2\n[flow]\nidle_timeout_s = 3600\nactive_timeout_s = 86400\n\
+         [applications]\nenabled = false\n",
     );
     let path = config.to_str().expect("the folder has a plain name");
     let sensor = Sensor::capture(&wire, &["--source", "xdp", "--config", path]);
