@@ -17,6 +17,7 @@ pub mod application;
 pub mod codec;
 pub mod columns;
 pub mod community_id;
+mod decimal;
 pub mod error;
 pub mod file;
 mod protocol;
@@ -35,6 +36,7 @@ mod chf_capnp;
 
 pub use application::{AppProtocol, Application};
 pub use community_id::CommunityId;
+pub use decimal::Decimal;
 pub use error::Error;
 pub use record::{
     DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, MacAddress, TcpDirection,

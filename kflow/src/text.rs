@@ -4,6 +4,7 @@
 //! applications said does: in JSON their fields are members like the columns, in CSV one cell that holds a JSON
 //! object, so that a line has as many cells as any other and no cell has a line break.
 
+use crate::Decimal;
 use crate::application::{Application, Datum};
 use crate::columns::{self, Value};
 use crate::record::{FlowRecord, MacAddress};
@@ -144,21 +145,8 @@ fn write_value(value: Value<'_>, text: &mut Vec<u8>) {
     }
 }
 
-/// Appends a number in decimal. The formatting machinery takes several times as long, and a record is mostly
-/// numbers.
 fn write_number(number: u64, text: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    let mut rest = number;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    text.extend_from_slice(&digits[start..]);
+    text.extend_from_slice(Decimal::new(number).as_bytes());
 }
 
 fn write_ipv4(address: Ipv4Addr, text: &mut Vec<u8>) {

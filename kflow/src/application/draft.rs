@@ -1,6 +1,7 @@
 //! An application's values while they come in: memory for all of them from the start, and never more.
 
 use super::{AppProtocol, Application, Entry, FIELDS_MAX, FieldKind, Key, Slot, Stored};
+use crate::Decimal;
 use std::net::IpAddr;
 
 /// Values of one transaction or session in the making. A value set twice is the one set last.
@@ -142,19 +143,8 @@ impl TextWriter<'_> {
 
     /// A number in decimal.
     pub fn push_number(&mut self, number: u64) {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        let mut rest = number;
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        let text = std::str::from_utf8(&digits[start..]).expect("digits are ASCII");
-        self.push_str(text);
+        let digits = Decimal::new(number);
+        self.push_str(std::str::from_utf8(digits.as_bytes()).expect("digits are ASCII"));
     }
 
     pub fn push_address(&mut self, address: IpAddr) {

@@ -117,17 +117,26 @@ const _: () = assert!(size_of::<State>() <= 544);
 /// many came at once.
 pub(crate) fn recognise(opening: &Opening<'_>) -> (Recognition, Option<Kind>) {
     let mut is_open = false;
-    for is_hinted in [true, false] {
-        for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_hinted(opening) == is_hinted) {
-            match kind.recognise(opening) {
-                Recognition::Yes if is_open => return (Recognition::More, None),
-                Recognition::Yes => return (Recognition::Yes, Some(kind)),
-                Recognition::More => is_open = true,
-                Recognition::No => {}
-            }
+    for kind in in_order(opening) {
+        match kind.recognise(opening) {
+            Recognition::Yes if is_open => return (Recognition::More, None),
+            Recognition::Yes => return (Recognition::Yes, Some(kind)),
+            Recognition::More => is_open = true,
+            Recognition::No => {}
         }
     }
     (if is_open { Recognition::More } else { Recognition::No }, None)
+}
+
+/// Whose opening it is if no more bytes come.
+pub(crate) fn recognise_at_last(opening: &Opening<'_>) -> Option<Kind> {
+    in_order(opening).find(|kind| kind.recognise(opening) == Recognition::Yes)
+}
+
+/// Those that a port hints at, then the others.
+fn in_order(opening: &Opening<'_>) -> impl Iterator<Item = Kind> {
+    let of = |is_hinted| Kind::ALL.iter().copied().filter(move |kind| kind.is_hinted(opening) == is_hinted);
+    of(true).chain(of(false))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What is looked for in payloads, how much of it, and what of it leaves the sensor.
 
+use kflow::application::TEXT_BYTES_MAX;
 use sensor_app::{Limits, Privacy, privacy};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -108,7 +109,10 @@ impl ApplicationsConfig {
         );
         check((1..=1 << 24).contains(&self.parsers), "applications.parsers must be from 1 to 16777216");
         check((1..=1 << 24).contains(&self.waiting), "applications.waiting must be from 1 to 16777216");
-        check((256..=65536).contains(&self.text_bytes), "applications.text_bytes must be from 256 to 65536");
+        check(
+            (256..=TEXT_BYTES_MAX).contains(&self.text_bytes),
+            "applications.text_bytes must be from 256 to 4096, which is what a flow message carries",
+        );
         check((1..=1 << 20).contains(&self.buffers), "applications.buffers must be from 1 to 1048576");
         check(self.work_bytes >= 4096, "applications.work_bytes must be at least 4096");
         check(self.transactions_per_span >= 1, "applications.transactions_per_span must be at least 1");

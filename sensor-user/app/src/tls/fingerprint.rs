@@ -10,6 +10,7 @@ use super::{
     server_hello::ServerHello,
     wire::is_grease,
 };
+use kflow::Decimal;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
@@ -172,18 +173,7 @@ impl<D: Digest> HashedText<D> {
     }
 
     fn push_decimal(&mut self, number: u16) {
-        let mut digits = [0; 5];
-        let mut start = digits.len();
-        let mut rest = number;
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.push(&digits[start..]);
+        self.push(Decimal::new(number.into()).as_bytes());
     }
 
     /// With hyphens in between.
