@@ -1,7 +1,7 @@
 //! Traffic of applications, from the first frame to the records of all flows: with payloads inspected and without, as a
 //! mix that is about what an office sends and protocol by protocol.
 //!
-//! Every pass begins with a datapath that knows no flow, and ends all flows.
+//! Every pass ends all flows, so that the next one, hours later, begins with new ones.
 
 use crate::{
     callgrind,
@@ -33,14 +33,14 @@ const MIX_LEFT_ALONE: &str = "applications, payloads left alone";
 
 struct Conversations {
     frames: Rc<Frames>,
-    payloads: Payloads,
     datapath: Datapath,
+    now: Moment,
 }
 
 impl Conversations {
     fn new(frames: &Rc<Frames>, payloads: Payloads) -> Conversations {
         let datapath = datapath_with(CAPACITY, TunnelCount::Outer, payloads);
-        Conversations { frames: frames.clone(), payloads, datapath }
+        Conversations { frames: frames.clone(), datapath, now: START }
     }
 
     /// With payloads inspected, then without.
@@ -56,16 +56,11 @@ impl Work for Conversations {
         self.frames.len()
     }
 
-    fn prepare(&mut self) {
-        self.datapath = datapath_with(CAPACITY, TunnelCount::Outer, self.payloads);
-    }
-
     fn pass(&mut self) {
-        let mut now = START;
-        work_off(&mut self.datapath, &self.frames, &mut now);
-        let end = Moment(now.0 + AFTER_ALL_NS);
+        work_off(&mut self.datapath, &self.frames, &mut self.now);
+        self.now.0 += AFTER_ALL_NS;
         for _ in 0..EXPIRIES {
-            self.datapath.expire(end);
+            self.datapath.expire(self.now);
         }
     }
 }
