@@ -8,6 +8,8 @@ use std::io;
 pub enum Error {
     /// A batch has more records than one message may hold.
     TooManyRecords { records: usize },
+    /// A batch makes a message of more bytes, unpacked, than readers take. Fewer records at a time may do.
+    MessageTooLarge { bytes_max: usize },
     /// The bytes are no flow message, or hold a value that no record can have.
     Malformed { what: String },
     /// A flow file is broken from this byte offset on. What came before it is good.
@@ -36,6 +38,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::TooManyRecords { records } => write!(f, "{records} records are too many for one message"),
+            Error::MessageTooLarge { bytes_max } => {
+                write!(f, "the records make a message of more than {bytes_max} bytes")
+            }
             Error::Malformed { what } => write!(f, "not a flow message: {what}"),
             Error::Damaged { offset, what } => write!(f, "damaged at byte {offset}: {what}"),
             Error::Closed => write!(f, "the reader of the output is gone"),
@@ -49,6 +54,7 @@ impl std::error::Error for Error {
         match self {
             Error::Io { source, .. } => Some(source),
             Error::TooManyRecords { .. }
+            | Error::MessageTooLarge { .. }
             | Error::Malformed { .. }
             | Error::Damaged { .. }
             | Error::Closed => None,

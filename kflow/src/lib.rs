@@ -14,6 +14,7 @@
 //! Nothing here reads a clock: time comes with the records.
 
 pub mod application;
+pub mod chf;
 pub mod codec;
 pub mod columns;
 pub mod community_id;
@@ -35,6 +36,7 @@ pub mod text;
 mod chf_capnp;
 
 pub use application::{AppProtocol, Application};
+pub use chf::{Chf, Custom, CustomValue};
 pub use community_id::CommunityId;
 pub use decimal::Decimal;
 pub use error::Error;

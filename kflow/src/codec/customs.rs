@@ -4,12 +4,11 @@
 //! list; what pointers point to comes behind the list.
 
 use super::packing::{Constant, Packer};
-use super::wire::{self, Member};
+use super::wire::{self, Member, address_bytes, text_words, word_of};
 use crate::application::{Application, Datum, FIELDS_MAX, Slot, TEXT_BYTES_MAX};
 use crate::columns::{self, APPLICATION_CUSTOMS, Access, CUSTOMS, Column, Group, Kind, Visitor};
 use crate::community_id::{CommunityId, TEXT_BYTES};
 use crate::record::FlowRecord;
-use std::net::IpAddr;
 
 /// The custom columns as messages have them.
 #[derive(Debug)]
@@ -99,7 +98,9 @@ impl CustomColumn {
                 place: Constant::new(&[id_word]).length(),
                 zero: Constant::new(&[id_word, discriminant, 0, 0]),
             },
-            Member::U16 | Member::U32 => Form::Small { after: Constant::new(&[discriminant, 0, 0]) },
+            Member::U16 | Member::U32 | Member::F32 => {
+                Form::Small { after: Constant::new(&[discriminant, 0, 0]) }
+            }
             Member::U64 => {
                 Form::Large { before: Constant::new(&[id_word, discriminant]), after: Constant::new(&[0]) }
             }
@@ -279,18 +280,6 @@ pub(super) fn tag(count: usize) -> u64 {
     wire::composite_tag(count, wire::CUSTOM_DATA_WORDS, wire::CUSTOM_POINTERS)
 }
 
-/// Words of a text of so many bytes, with its terminating zero.
-pub(super) const fn text_words(bytes: usize) -> usize {
-    (bytes + 1).div_ceil(8)
-}
-
-/// The word that holds these bytes, at most eight, and zeros after them.
-pub(super) fn word_of(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
-}
-
 /// The member of a custom column's value union that holds values of this kind.
 fn member(kind: Kind) -> Member {
     match kind {
@@ -310,21 +299,4 @@ fn slot_member(slot: Slot) -> Member {
         Slot::LargeNumber(_) => Member::U64,
         Slot::Address(_) => Member::Address,
     }
-}
-
-/// An address as a custom column has it.
-fn address_bytes(address: IpAddr) -> [u8; wire::ADDRESS_BYTES] {
-    let mut bytes = [0; wire::ADDRESS_BYTES];
-    let (version, octets) = bytes.split_at_mut(1);
-    match address {
-        IpAddr::V4(address) => {
-            version[0] = wire::ADDRESS_V4;
-            octets[..4].copy_from_slice(&address.octets());
-        }
-        IpAddr::V6(address) => {
-            version[0] = wire::ADDRESS_V6;
-            octets.copy_from_slice(&address.octets());
-        }
-    }
-    bytes
 }

@@ -322,17 +322,11 @@ fn read_number(received: custom::Reader<'_>) -> Option<u64> {
     }
 }
 
-/// An address with its version in front. Bytes after an IPv4 address mean nothing and may be absent.
 fn read_custom_address(received: custom::Reader<'_>) -> capnp::Result<Option<IpAddr>> {
     let Ok(custom::value::AddrVal(bytes)) = received.get_value().which() else {
         return Ok(None);
     };
-    Ok(match *bytes? {
-        [wire::ADDRESS_V4, a, b, c, d] => Some(IpAddr::from([a, b, c, d])),
-        [wire::ADDRESS_V4, a, b, c, d, ref rest @ ..] if rest.len() == 12 => Some(IpAddr::from([a, b, c, d])),
-        [wire::ADDRESS_V6, ref octets @ ..] => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
-        _ => None,
-    })
+    Ok(wire::address_of(bytes?))
 }
 
 fn fit<T: TryFrom<u32>>(number: u32, field: &str) -> Result<T, Invalid> {

@@ -1,19 +1,12 @@
 //! Records to message: words are computed from the records and packed as they come.
 //!
-//! The message is written without the unpacked form ever being in memory, in one pass over the records:
-//!
-//! ```text
-//! segment table │ root pointer, PackedCHF │ tag, CHF of the names, CHF, CHF, … │ what these point to, in order
-//!               │ head ──────────────────────────────────────────────────────► │ tail ───────────────────────►
-//! ```
-//!
-//! Head and tail grow in two packers. The size of the head is known from the number of records, so pointers
-//! from head to tail are known when they are written.
+//! The first CHF names the custom columns, the others are the records.
 
 use super::RECORDS_MAX;
-use super::customs::{self, CustomColumn, Layout, NAMES_MAX, Present, text_words, word_of};
-use super::packing::{Constant, Packer, WORD_BYTES_MAX};
-use super::wire::{self, Member};
+use super::customs::{self, CustomColumn, Layout, NAMES_MAX, Present};
+use super::message::{Draft, Message, PREFIX_WORDS};
+use super::packing::{Constant, WORD_BYTES_MAX};
+use super::wire::{self, Member, pair, text_words, word_of};
 use crate::columns;
 use crate::error::Error;
 use crate::protocol::is_icmp;
@@ -27,17 +20,7 @@ pub struct Encoder {
     layout: Layout,
     constants: Constants,
     draft: Draft,
-    table: Packer,
-    message: Vec<u8>,
-}
-
-/// A message in the making.
-#[derive(Debug, Default)]
-struct Draft {
-    head: Packer,
-    tail: Packer,
-    /// Word at which the tail of the message begins.
-    tail_start: usize,
+    message: Message,
 }
 
 /// Packed words that most records have.
@@ -54,9 +37,6 @@ const TAIL_WORDS_MAX: usize = 2 * 2 + customs::WORDS_MAX;
 
 /// The most words that the names of the custom columns can take, at no more than 31 bytes each.
 const NAMES_WORDS_MAX: usize = 1 + NAMES_MAX * (wire::CUSTOM_WORDS + 4);
-
-/// The words before the first CHF: root pointer, `PackedCHF`'s pointer, tag of the list.
-const PREFIX_WORDS: usize = 3;
 
 // The largest batch fits what a reader may unpack and what a file may frame.
 const MESSAGE_WORDS: usize =
@@ -76,8 +56,7 @@ impl Encoder {
             layout: Layout::new(),
             constants: Constants::new(),
             draft: Draft::default(),
-            table: Packer::default(),
-            message: Vec::new(),
+            message: Message::default(),
         }
     }
 
@@ -88,7 +67,7 @@ impl Encoder {
         }
         // A local value, so that its counters can live in registers.
         let mut draft = std::mem::take(&mut self.draft);
-        draft.write_prefix(records.len() + 1);
+        draft.begin(records.len() + 1);
         draft.write_names(self.layout.named(records));
         let mut customs = Present::new(&self.layout);
         for record in records {
@@ -96,35 +75,11 @@ impl Encoder {
             draft.write_record(record, &customs, &self.constants);
         }
         self.draft = draft;
-        Ok(self.assemble())
-    }
-
-    /// Joins the segment table and both parts of the draft to a message.
-    fn assemble(&mut self) -> &[u8] {
-        let words = (self.draft.tail_start + self.draft.tail.words()) as u32;
-        self.table.clear();
-        self.table.reserve(1);
-        self.table.word(pair(0, words));
-        self.message.clear();
-        for part in [&mut self.table, &mut self.draft.head, &mut self.draft.tail] {
-            self.message.extend_from_slice(part.finish());
-        }
-        &self.message
+        Ok(self.message.assemble(&mut self.draft))
     }
 }
 
 impl Draft {
-    fn write_prefix(&mut self, structs: usize) {
-        let list_words = structs * wire::CHF_WORDS;
-        self.tail_start = PREFIX_WORDS + list_words;
-        self.head.clear();
-        self.tail.clear();
-        self.head.reserve(self.tail_start);
-        self.head.word(wire::struct_pointer(0, 0, 1));
-        self.head.word(wire::composite_list_pointer(0, list_words));
-        self.head.word(wire::composite_tag(structs, wire::CHF_DATA_WORDS, wire::CHF_POINTERS));
-    }
-
     /// The first record names the custom columns and is no flow.
     fn write_names(&mut self, columns: &[CustomColumn]) {
         self.head.zeros(28);
@@ -207,26 +162,6 @@ impl Draft {
         customs.write(&mut self.tail);
         self.head.zeros(4);
     }
-
-    /// Writes the pointer to an IPv6 address and the address, or a null pointer.
-    #[inline(always)]
-    fn write_address(&mut self, address: Option<[u8; 16]>) {
-        let Some(octets) = address else {
-            self.head.zeros(1);
-            return;
-        };
-        self.head.word(self.tail_pointer(|offset| wire::byte_list_pointer(offset, octets.len())));
-        let (first, second) = octets.split_at(8);
-        self.tail.word(word_of(first));
-        self.tail.word(word_of(second));
-    }
-
-    /// A pointer from the head's next word to the tail's next word.
-    #[inline(always)]
-    fn tail_pointer(&self, pointer: impl FnOnce(usize) -> u64) -> u64 {
-        let target = self.tail_start + self.tail.words();
-        pointer(target - (self.head.words() + 1))
-    }
 }
 
 impl Constants {
@@ -266,9 +201,4 @@ fn sampling(rate: u32) -> (u32, u64) {
 /// The number that stands for the interface behind a link-layer address: its low 16 bits.
 fn interface(mac: u64) -> u32 {
     mac as u32 & 0xFFFF
-}
-
-/// The word with these two 32-bit fields, lower byte offset first.
-fn pair(first: u32, second: u32) -> u64 {
-    u64::from(first) | u64::from(second) << 32
 }

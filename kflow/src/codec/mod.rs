@@ -16,12 +16,19 @@
 
 mod customs;
 mod decode;
+mod decode_chf;
 mod encode;
+mod encode_chf;
+mod limits;
+mod message;
 mod packing;
 mod wire;
 
 pub use decode::decode;
+pub use decode_chf::decode_chf;
 pub use encode::Encoder;
+pub use encode_chf::ChfEncoder;
+pub use limits::Limits;
 
 /// The most records that one message is written with: so many fit its limits though all had all columns.
 pub const RECORDS_MAX: usize = 1 << 12;
