@@ -24,14 +24,14 @@ fn decode(message: &[u8]) -> Result<Vec<Chf>, Error> {
 
 proptest! {
     #[test]
-    fn decoding_what_was_encoded_gives_the_same_records(records in prop::collection::vec(any_chf(), 0..20)) {
+    fn decoding_what_was_encoded_gives_the_same_records(records in prop::collection::vec(any_chf(), 0..8)) {
         prop_assert_eq!(decode(&encode(&records)).unwrap(), records);
     }
 
     #[test]
     fn an_encoder_can_be_used_again(
-        first in prop::collection::vec(any_chf(), 0..20),
-        second in prop::collection::vec(any_chf(), 0..20),
+        first in prop::collection::vec(any_chf(), 0..8),
+        second in prop::collection::vec(any_chf(), 0..8),
     ) {
         let mut encoder = ChfEncoder::new();
         encoder.encode(&first).unwrap();
@@ -121,6 +121,38 @@ fn a_rate_in_hundredths_and_a_whole_one_are_told_apart() {
     assert_eq!(whole.sample_rate_hundredths(), u64::from(u32::MAX) * 100);
     let scaled = Chf { sample_rate: 250, sample_adj: true, ..Chf::default() };
     assert_eq!(scaled.sample_rate_hundredths(), 250);
+}
+
+#[test]
+fn a_message_that_exceeds_a_limit_is_refused() {
+    let mut records = vec![Chf::default(); 20];
+    records[7].custom.push(Custom { id: 1, is_dimension: false, value: CustomValue::Text("x".repeat(800)) });
+    let message = encode(&records);
+    let bytes = (1 + 3 + 20 * 43 + 1 + 4 + 101) * 8;
+    let exact = Limits { unpacked_bytes: bytes, nesting: Limits::NESTING_MIN, segments: 1, records: 20 };
+    assert_eq!(decode_chf(&message, &exact).unwrap(), records);
+    for limits in [
+        Limits { unpacked_bytes: bytes - 8, ..exact },
+        Limits { nesting: Limits::NESTING_MIN - 1, ..exact },
+        Limits { segments: 0, ..exact },
+        Limits { records: 19, ..exact },
+    ] {
+        assert!(matches!(decode_chf(&message, &limits), Err(Error::Malformed { .. })), "{limits:?}");
+    }
+    let pieces = in_many_segments(&records);
+    assert_eq!(decode(&pieces).unwrap(), records);
+    assert!(decode_chf(&pieces, &Limits { segments: 2, ..Limits::default() }).is_err());
+}
+
+#[test]
+fn a_small_message_that_means_much_is_refused() {
+    // A list of so many records that have no words.
+    for (records, why) in [(1 << 20, "1048576 records"), ((1 << 29) - 1, "limit")] {
+        let words = [3 << 32, 1 << 48, 1 | 7 << 32, records << 2];
+        let message: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+        let Err(Error::Malformed { what }) = decode(&message) else { panic!("it is refused") };
+        assert!(what.contains(why), "{what}");
+    }
 }
 
 #[test]

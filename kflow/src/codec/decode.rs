@@ -1,6 +1,7 @@
 //! Message to records, by the schema's generated reader, with limits on what a message can make it do.
 
-use super::MESSAGE_WORDS_MAX;
+use super::limits::Limits;
+use super::unpacking::Unpacked;
 use super::wire::{self, APPLICATION_NAMES, SAMPLE_RATE_SCALE};
 use crate::application::{AppProtocol, Application, Draft, Slot, TEXT_BYTES_MAX};
 use crate::chf_capnp::{c_h_f, custom, packed_c_h_f};
@@ -10,15 +11,8 @@ use crate::protocol::is_icmp;
 use crate::record::{
     DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, MacAddress, TcpRecord, Tunnel,
 };
-use capnp::message::ReaderOptions;
 use std::fmt::Display;
 use std::net::IpAddr;
-
-/// No message can hold more records: what it may unpack to divided by the size of an empty one.
-const RECORDS_DECODED_MAX: usize = MESSAGE_WORDS_MAX / wire::CHF_WORDS;
-
-/// Deepest pointer chain: message, record, custom column, its text. One to spare.
-const NESTING_MAX: i32 = 5;
 
 /// Decodes one packed message.
 ///
@@ -28,16 +22,12 @@ const NESTING_MAX: i32 = 5;
 /// end time ended when it started if the message does not know of end times, and without an end reason it
 /// counts as idle.
 pub fn decode(bytes: &[u8]) -> Result<Vec<FlowRecord>, Error> {
-    let mut rest = bytes;
-    let options =
-        ReaderOptions { traversal_limit_in_words: Some(MESSAGE_WORDS_MAX), nesting_limit: NESTING_MAX };
-    let message = capnp::serialize_packed::read_message(&mut rest, options).map_err(malformed)?;
-    if !rest.is_empty() {
-        return Err(Error::malformed(format!("{} bytes follow the message", rest.len())));
-    }
+    let limits = Limits { nesting: Limits::NESTING_MIN, ..Limits::default() };
+    let message = Unpacked::read(bytes, &limits)?;
+    let message = message.reader(&limits);
     let root: packed_c_h_f::Reader<'_> = message.get_root().map_err(malformed)?;
     let structs = root.get_msgs().map_err(malformed)?;
-    if structs.len() as usize > RECORDS_DECODED_MAX {
+    if structs.len() as usize > limits.records {
         return Err(Error::malformed(format!("it claims {} records", structs.len())));
     }
     let mut known = KnownColumns::default();

@@ -1,11 +1,11 @@
 //! Message to `Chf` records, by the schema's generated reader, within limits.
 
 use super::limits::Limits;
+use super::unpacking::Unpacked;
 use super::wire;
 use crate::chf::{Chf, Custom, CustomValue};
 use crate::chf_capnp::{c_h_f, custom, packed_c_h_f};
 use crate::error::Error;
-use capnp::message::{Reader, ReaderOptions, ReaderSegments};
 use std::fmt::Display;
 
 /// Decodes one message, packed or, if it is of a single segment, as it is.
@@ -14,19 +14,8 @@ use std::fmt::Display;
 /// those that are newer than the schema are left out. Text that is not UTF-8 is replaced (U+FFFD). An IPv6 address that
 /// has not 16 bytes is an error, and so is everything that exceeds a limit.
 pub fn decode_chf(bytes: &[u8], limits: &Limits) -> Result<Vec<Chf>, Error> {
-    let mut rest = bytes;
-    let options = ReaderOptions {
-        traversal_limit_in_words: Some(limits.unpacked_bytes / 8),
-        nesting_limit: limits.nesting.try_into().unwrap_or(i32::MAX),
-    };
-    let message = capnp::serialize_packed::read_message(&mut rest, options).map_err(malformed)?;
-    if !rest.is_empty() {
-        return Err(Error::malformed(format!("{} bytes follow the message", rest.len())));
-    }
-    read_message(&message, limits)
-}
-
-fn read_message(message: &Reader<impl ReaderSegments>, limits: &Limits) -> Result<Vec<Chf>, Error> {
+    let message = Unpacked::read(bytes, limits)?;
+    let message = message.reader(limits);
     let root: packed_c_h_f::Reader<'_> = message.get_root().map_err(malformed)?;
     let structs = root.get_msgs().map_err(malformed)?;
     if structs.len() as usize > limits.records {

@@ -22,6 +22,7 @@ mod encode_chf;
 mod limits;
 mod message;
 mod packing;
+mod unpacking;
 mod wire;
 
 pub use decode::decode;

@@ -112,7 +112,7 @@ fn any_text() -> impl Strategy<Value = String> {
         2 => Just(String::new()),
         1 => "[ -~]{8}|[ -~]{16}",
         1 => prop::collection::vec(any::<char>(), 0..20).prop_map(String::from_iter),
-        1 => "[ -~]{300,1500}",
+        1 => (any::<char>(), 100usize..1500).prop_map(|(character, count)| String::from(character).repeat(count)),
     ]
 }
 
