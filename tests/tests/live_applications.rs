@@ -332,12 +332,23 @@ fn every_message_that_a_dhcp_server_logs_is_in_the_records() {
     assert_eq!(names[&vec!["1".to_owned(), "host-b".to_owned()]], 1, "{names:?}");
 }
 
-/// Debian keeps the programs of a PostgreSQL server in a folder of their own.
-fn postgresql_folder() -> Option<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
-    versions
-        .filter_map(|version| Some(version.ok()?.path().join("bin")))
-        .find(|bin| bin.join("initdb").is_file())
+/// Debian keeps the programs of a PostgreSQL server in a folder of their own: in the system, or in what was unpacked to
+/// a folder, which may be one that only its owner may enter.
+fn postgresql_folder(stage: &Stage) -> Option<PathBuf> {
+    let given = std::env::var_os("POSTGRESQL_ROOT").map_or(PathBuf::from("/"), PathBuf::from);
+    let server = |root: &Path| {
+        let versions = fs::read_dir(root.join("usr/lib/postgresql")).ok()?;
+        versions
+            .filter_map(|version| Some(version.ok()?.path().join("bin")))
+            .find(|bin| bin.join("initdb").is_file())
+    };
+    if given == Path::new("/") || server(&given).is_none() {
+        return server(&given);
+    }
+    let open = stage.folder.file("postgresql");
+    let copied = Command::new("cp").arg("-R").args([&given, &open]).status().expect("cp starts");
+    assert!(copied.success(), "copy {} to {}", given.display(), open.display());
+    server(&open)
 }
 
 /// PostgreSQL does not run as root.
@@ -349,11 +360,11 @@ fn unprivileged(namespace: &Namespace, program: &Path) -> Command {
 
 #[test]
 fn every_connection_that_postgresql_logs_is_in_the_records() {
-    let Some(programs) = postgresql_folder() else {
-        eprintln!("skipped: there is no PostgreSQL server in /usr/lib/postgresql");
+    let Some(stage) = Stage::set("PostgreSQL", &["psql", "setpriv"]) else { return };
+    let Some(programs) = postgresql_folder(&stage) else {
+        eprintln!("skipped: there is no PostgreSQL server in /usr/lib/postgresql or in POSTGRESQL_ROOT");
         return;
     };
-    let Some(stage) = Stage::set("PostgreSQL", &["psql", "setpriv"]) else { return };
     let data = stage.folder.file("data");
     fs::create_dir(&data).expect("a folder");
     std::os::unix::fs::chown(&data, Some(65534), Some(65534)).expect("root gives folders away");

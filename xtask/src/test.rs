@@ -24,5 +24,9 @@ pub fn run(filter: Option<&str>) -> anyhow::Result<()> {
     compile::build(compile::Profile::Release)?;
     let lint = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
     shell::run(shell::cargo()?.args(lint))?;
-    shell::run(shell::cargo()?.args(["test", "--workspace"]).args(filter))
+    let mut tests = shell::cargo()?;
+    if let Some(root) = setup::postgresql::find() {
+        tests.env("POSTGRESQL_ROOT", root);
+    }
+    shell::run(tests.args(["test", "--workspace"]).args(filter))
 }

@@ -5,6 +5,7 @@
 pub mod cargo_fuzz;
 pub mod ebpf;
 mod packages;
+pub mod postgresql;
 
 pub use packages::ensure_packages;
 
@@ -35,13 +36,17 @@ const PACKAGES: &[&[&str]] = &[
     &["capnproto"],
     // Judges what the sensor and the generator say of TCP.
     &["tshark"],
+    // Asks the PostgreSQL server, which needs the library besides.
+    &["postgresql-client"],
+    &["libxml2", "libxml2-16"],
 ];
 
 /// Installs what the other verbs need; safe to repeat
 ///
 /// Reports each item: ok, installed or missing. On Debian as root or by
 /// sudo: build-essential iproute2 iputils-ping curl nginx-light dnsmasq-base bind9-dnsutils iperf3 wrk tcpdump
-/// udhcpc prometheus valgrind pkgconf capnproto tshark, and for the eBPF programs rustc-web, rust-web-src and the
+/// udhcpc prometheus valgrind pkgconf capnproto tshark postgresql-client libxml2, the programs of a PostgreSQL server
+/// unpacked into the target folder, and for the eBPF programs rustc-web, rust-web-src and the
 /// llvm-NN-dev of its LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder, and
 /// there too cargo-fuzz unless it is on the search path. Where systemd runs, Debian starts nginx and prometheus as services
 /// when it installs them; only the programs are used here.
@@ -72,14 +77,16 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
             false
         }
     };
+    let server = postgresql::find().is_some();
+    report(if server { "ok" } else { "missing" }, postgresql::NAME);
     let fuzzer = cargo_fuzz::find().is_some();
     report(if fuzzer { "ok" } else { "missing" }, &cargo_fuzz::name());
-    Ok(if packages && toolchain && fuzzer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if packages && toolchain && server && fuzzer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Like [`ensure`], and silent if nothing is missing.
 pub fn ensure_if_missing() -> anyhow::Result<()> {
-    if packages::are_installed(PACKAGES)? && ebpf::find().is_ok() {
+    if packages::are_installed(PACKAGES)? && postgresql::find().is_some() && ebpf::find().is_ok() {
         return Ok(());
     }
     ensure()
@@ -88,6 +95,9 @@ pub fn ensure_if_missing() -> anyhow::Result<()> {
 /// Installs what is missing and reports every item.
 pub fn ensure() -> anyhow::Result<()> {
     packages::ensure(PACKAGES)?;
+    let state = if postgresql::find().is_some() { "ok" } else { "installed" };
+    postgresql::ensure()?;
+    report(state, postgresql::NAME);
     if let Ok(toolchain) = ebpf::find() {
         report("ok", &toolchain.to_string());
         return Ok(());

@@ -1,6 +1,7 @@
 //! Debian packages: which are there, and how the others get there.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -61,11 +62,7 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     eprintln!("installing {}", packages.join(", "));
-    // Once for all that one run installs.
-    static IS_UPDATED: AtomicBool = AtomicBool::new(false);
-    if !IS_UPDATED.swap(true, Ordering::Relaxed) {
-        apt_get(&["update", "-qq"])?;
-    }
+    update()?;
     let install = ["install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"];
     apt_get(&[&install, packages].concat())
         .with_context(|| format!("install by hand: apt-get install {}", packages.join(" ")))?;
@@ -74,6 +71,23 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
         ensure!(installed.has(package), "apt-get succeeded, yet {package} is not installed");
     }
     Ok(())
+}
+
+/// Downloads a package into a folder, and does not install it.
+pub fn download(package: &str, folder: &Path) -> anyhow::Result<()> {
+    eprintln!("downloading {package}");
+    update()?;
+    shell::step(Command::new("apt-get").args(["download", "-qq", package]).current_dir(folder))
+        .with_context(|| format!("apt-get download {package}"))
+}
+
+/// Once for all that one run installs.
+fn update() -> anyhow::Result<()> {
+    static IS_UPDATED: AtomicBool = AtomicBool::new(false);
+    if IS_UPDATED.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
+    apt_get(&["update", "-qq"])
 }
 
 fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
