@@ -1,5 +1,8 @@
 //! The sensor and other flow sensors on the same capture files, pinned to the same CPU, in turn.
 //!
+//! Two comparisons: flows only, where the sensor leaves payloads alone as its peers do; and flows with what their
+//! applications said, beside a peer that looks into payloads too.
+//!
 //! The figure is packets per second of CPU time, summed over all processes and threads, so that it holds on a
 //! machine that others use too. Each program writes the flows it found in its own way: to files, or by UDP to a
 //! local port where nobody listens.
@@ -17,33 +20,48 @@ use super::resources::{self, Usage};
 use crate::summary::Summary;
 use crate::{compile, setup, shell};
 
-const PACKAGES: [&str; 4] = ["softflowd", "nfdump", "argus-server", "pmacct"];
+const PACKAGES: [&str; 5] = ["softflowd", "nfdump", "argus-server", "pmacct", "libndpi-bin"];
 /// The sensor's account of its run, in the output folder.
 const SUMMARY: &str = "summary.json";
 const ROUNDS: usize = 3;
 const UNIT: &str = "Mpps per CPU second";
 
-/// A capture and how much faster than the fastest peer the sensor shall be on it.
+/// A capture, and how much faster than the fastest peer the sensor shall be on it.
 #[derive(Clone, Copy, Debug)]
 struct Load {
     name: &'static str,
     goal: f64,
+    applications_goal: f64,
 }
 
 /// Everything that a network carries; and DNS or the like, where nearly every packet starts a flow.
-const LOADS: [Load; 2] = [Load { name: "mix", goal: 5.0 }, Load { name: "short-flows", goal: 3.0 }];
+const LOADS: [Load; 2] = [
+    Load { name: "mix", goal: 5.0, applications_goal: 5.0 },
+    Load { name: "short-flows", goal: 3.0, applications_goal: 5.0 },
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Program {
+    /// With payloads left alone.
+    SensorOfFlows,
+    /// As it is by default.
     Sensor,
     Softflowd,
     Nfpcapd,
     Pmacctd,
     Argus,
+    Ndpi,
 }
 
-const PROGRAMS: [Program; 5] =
-    [Program::Sensor, Program::Softflowd, Program::Nfpcapd, Program::Pmacctd, Program::Argus];
+const PROGRAMS: [Program; 7] = [
+    Program::SensorOfFlows,
+    Program::Softflowd,
+    Program::Nfpcapd,
+    Program::Pmacctd,
+    Program::Argus,
+    Program::Sensor,
+    Program::Ndpi,
+];
 
 pub fn measure() -> anyhow::Result<Vec<Figure>> {
     setup::ensure_packages(&PACKAGES)?;
@@ -78,7 +96,7 @@ fn measure_in_turn(
         for (program, usages) in &mut usages {
             let usage = match run(*program, capture, folder, cpu) {
                 Ok(usage) => usage,
-                Err(error) if *program == Program::Sensor => return Err(error),
+                Err(error) if program.is_ours() => return Err(error),
                 Err(error) => {
                     eprintln!("{}: {} is left out: {error:#}", load.name, program.name());
                     left_out.push(*program);
@@ -94,23 +112,27 @@ fn measure_in_turn(
     Ok(usages)
 }
 
-/// The peers alone, and the sensor beside the fastest of them.
+/// The peers alone, and the sensor beside the fastest of those that do the same work.
 fn compare(load: Load, rates: &[(Program, f64)]) -> Vec<Figure> {
     let name = |program: Program| format!("peers/{}/{}", load.name, program.name());
-    let peers = || rates.iter().copied().filter(|(program, _)| *program != Program::Sensor);
-    let fastest = peers().max_by(|(_, left), (_, right)| left.total_cmp(right));
-    let mut figures: Vec<_> =
-        peers().map(|(program, rate)| Figure::alone(name(program), rate, UNIT)).collect();
-    for (program, rate) in rates.iter().copied().filter(|(program, _)| *program == Program::Sensor) {
-        let Some((peer, peer_rate)) = fastest else { continue };
+    let mut figures = Vec::new();
+    for (ours, goal) in [(Program::SensorOfFlows, load.goal), (Program::Sensor, load.applications_goal)] {
+        let peers = || {
+            let same_work = |program: Program| !program.is_ours() && program.inspects() == ours.inspects();
+            rates.iter().copied().filter(move |(program, _)| same_work(*program))
+        };
+        figures.extend(peers().map(|(program, rate)| Figure::alone(name(program), rate, UNIT)));
+        let own = rates.iter().find(|(program, _)| *program == ours);
+        let fastest = peers().max_by(|(_, left), (_, right)| left.total_cmp(right));
+        let (Some((_, rate)), Some((peer, peer_rate))) = (own, fastest) else { continue };
         let ratio = rate / peer_rate;
         figures.push(Figure {
             reference: Some(peer.name().into()),
             reference_value: Some(peer_rate),
             ratio: Some(ratio),
-            goal: Some(load.goal.into()),
-            met: Some(ratio >= load.goal),
-            ..Figure::alone(name(program), rate, UNIT)
+            goal: Some(goal.into()),
+            met: Some(ratio >= goal),
+            ..Figure::alone(name(ours), *rate, UNIT)
         });
     }
     figures
@@ -140,7 +162,7 @@ fn run(program: Program, capture: &Capture, folder: &Path, cpu: u32) -> anyhow::
     command.stdin(Stdio::null()).stdout(log.try_clone().context("share a log file")?).stderr(log);
     let usage = resources::measure(&mut command)
         .with_context(|| format!("see {}/{}.log", folder.display(), program.name()))?;
-    if program == Program::Sensor {
+    if program.is_ours() {
         check_sensor(&output, capture)?;
     }
     fs::remove_dir_all(&output).with_context(|| format!("remove {}", output.display()))?;
@@ -162,13 +184,24 @@ fn check_sensor(output: &Path, capture: &Capture) -> anyhow::Result<()> {
 }
 
 impl Program {
+    fn is_ours(self) -> bool {
+        matches!(self, Program::Sensor | Program::SensorOfFlows)
+    }
+
+    /// Looks into payloads.
+    fn inspects(self) -> bool {
+        matches!(self, Program::Sensor | Program::Ndpi)
+    }
+
     fn name(self) -> &'static str {
         match self {
+            Program::SensorOfFlows => "sensor-flows",
             Program::Sensor => "sensor",
             Program::Softflowd => "softflowd",
             Program::Nfpcapd => "nfpcapd",
             Program::Pmacctd => "pmacctd",
             Program::Argus => "argus",
+            Program::Ndpi => "ndpi",
         }
     }
 
@@ -179,11 +212,18 @@ impl Program {
         let (file, folder) = (text(capture)?, text(output)?);
         let owned = |words: &[&str]| words.iter().copied().map(String::from).collect::<Vec<_>>();
         Ok(match self {
-            Program::Sensor => {
+            Program::Sensor | Program::SensorOfFlows => {
                 let sensor = text(&shell::built("sensor")?)?;
                 let summary = text(&output.join(SUMMARY))?;
-                owned(&[&sensor, "run", "--pcap", &file, "--kflow", &folder, "--summary", &summary])
+                let configuration = output.join("sensor.toml");
+                let lines = format!("[applications]\nenabled = {}\n", self.inspects());
+                fs::write(&configuration, lines)
+                    .with_context(|| format!("write {}", configuration.display()))?;
+                let configuration = text(&configuration)?;
+                let sensor = [&sensor, "run", "--config", &configuration, "--pcap", &file];
+                owned(&[&sensor[..], &["--kflow", &folder, "--summary", &summary]].concat())
             }
+            Program::Ndpi => owned(&["ndpiReader", "-q", "-n", "1", "-i", &file]),
             Program::Softflowd => {
                 owned(&["softflowd", "-d", "-m", "2000000", "-v", "10", "-r", &file, "-n", collector])
             }
@@ -307,13 +347,23 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn sensor_is_compared_with_the_fastest_peer() {
-        let rates = [(Program::Sensor, 8.0), (Program::Argus, 1.0), (Program::Nfpcapd, 2.0)];
-        let figures = compare(Load { name: "mix", goal: 5.0 }, &rates);
+    fn sensor_is_compared_with_the_fastest_peer_that_does_the_same_work() {
+        let rates = [
+            (Program::SensorOfFlows, 8.0),
+            (Program::Argus, 1.0),
+            (Program::Nfpcapd, 2.0),
+            (Program::Sensor, 4.0),
+            (Program::Ndpi, 0.5),
+        ];
+        let load = Load { name: "mix", goal: 5.0, applications_goal: 5.0 };
+        let figures = compare(load, &rates);
         let names: Vec<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
-        assert_eq!(names, ["peers/mix/argus", "peers/mix/nfpcapd", "peers/mix/sensor"]);
+        let expected = ["argus", "nfpcapd", "sensor-flows", "ndpi", "sensor"];
+        assert_eq!(names, expected.map(|name| format!("peers/mix/{name}")));
         assert_eq!(figures[2].reference.as_deref(), Some("nfpcapd"));
         assert_eq!((figures[2].ratio, figures[2].met), (Some(4.0), Some(false)));
+        assert_eq!(figures[4].reference.as_deref(), Some("ndpi"));
+        assert_eq!((figures[4].ratio, figures[4].met), (Some(8.0), Some(true)));
     }
 
     #[test]
