@@ -19,6 +19,7 @@ pub mod codec;
 pub mod columns;
 pub mod community_id;
 mod decimal;
+pub mod device;
 pub mod error;
 pub mod file;
 mod protocol;
@@ -39,6 +40,7 @@ pub use application::{AppProtocol, Application};
 pub use chf::{Chf, Custom, CustomValue};
 pub use community_id::CommunityId;
 pub use decimal::Decimal;
+pub use device::{ColumnType, DeviceColumns};
 pub use error::Error;
 pub use record::{
     DirectionCounters, EndReason, Endpoint, FlowRecord, IcmpKind, Latency, MacAddress, TcpDirection,

@@ -62,7 +62,7 @@ impl Draft {
 
     /// A number that its slot has no room for becomes the largest one that it has room for.
     pub fn number(&mut self, key: Key, number: impl Into<u64>) {
-        let largest = match self.protocol.fields()[usize::from(key.0)].slot {
+        let largest = match self.protocol.field(key).slot {
             Slot::Number(_) => u64::from(u32::MAX),
             Slot::Text(_) | Slot::LargeNumber(_) | Slot::Address(_) => u64::MAX,
         };
@@ -89,7 +89,7 @@ impl Draft {
     }
 
     fn set(&mut self, key: Key, kind: FieldKind, stored: Stored) {
-        debug_assert_eq!(self.protocol.fields()[usize::from(key.0)].kind, kind);
+        debug_assert_eq!(self.protocol.field(key).kind, kind);
         let old = self.entries[..self.count].iter().position(|entry| entry.key == key);
         self.entries[old.unwrap_or(self.count)] = Entry { key, stored };
         self.count += usize::from(old.is_none());

@@ -79,6 +79,15 @@ impl Slot {
         }
     }
 
+    /// What its values are.
+    pub const fn kind(self) -> FieldKind {
+        match self {
+            Slot::Text(_) => FieldKind::Text,
+            Slot::Number(_) | Slot::LargeNumber(_) => FieldKind::Number,
+            Slot::Address(_) => FieldKind::Address,
+        }
+    }
+
     /// The id of the custom column.
     pub const fn id(self) -> u32 {
         match self {

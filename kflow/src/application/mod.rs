@@ -90,7 +90,7 @@ impl Application {
     }
 
     fn field(&self, key: Key) -> &'static Field {
-        &self.protocol.fields()[usize::from(key.0)]
+        self.protocol.field(key)
     }
 
     /// The same with other texts: what `rewrite` returns takes the place of a text, `None` leaves the field out.

@@ -3,7 +3,7 @@
 //! Protocols that common receivers know keep their numbers and slots there; the others have numbers from 1001 on
 //! and are this project's own. Neither numbers nor slots ever change their meaning; new fields come at the end.
 
-use super::field::{Field, FieldKind, Key, Sensitivity, Slot};
+use super::field::{Field, Key, Sensitivity, Slot};
 
 /// A protocol that applications speak. Its number is that of `appProtocol` in the flow message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,6 +116,11 @@ impl AppProtocol {
         AppProtocol::ALL.into_iter().find(|protocol| *protocol as u16 == number)
     }
 
+    /// The field that a key of this protocol stands for.
+    pub fn field(self, key: Key) -> &'static Field {
+        &self.fields()[usize::from(key.0)]
+    }
+
     /// What is in the slot in records of this protocol; `None` if nothing is.
     pub fn key_in(self, slot: Slot) -> Option<Key> {
         let place = self.fields().iter().position(|field| field.slot == slot)?;
@@ -139,7 +144,7 @@ pub const FIELDS_MAX: usize = {
 macro_rules! fields {
     ($module:ident: $($key:ident = $slot:ident $number:literal $name:literal $sensitivity:ident $meaning:literal;)+) => {
         pub mod $module {
-            use super::{Field, Key, Sensitivity, Slot, key_of, kind_of};
+            use super::{Field, Key, Sensitivity, Slot, key_of};
 
             $(
                 #[doc = $meaning]
@@ -148,21 +153,13 @@ macro_rules! fields {
 
             pub const FIELDS: &[Field] = &[$(Field {
                 name: $name,
-                kind: kind_of(Slot::$slot($number)),
+                kind: Slot::$slot($number).kind(),
                 slot: Slot::$slot($number),
                 sensitivity: Sensitivity::$sensitivity,
                 meaning: $meaning,
             }),+];
         }
     };
-}
-
-const fn kind_of(slot: Slot) -> FieldKind {
-    match slot {
-        Slot::Text(_) => FieldKind::Text,
-        Slot::Number(_) | Slot::LargeNumber(_) => FieldKind::Number,
-        Slot::Address(_) => FieldKind::Address,
-    }
 }
 
 /// The key of the field with this name.

@@ -3,6 +3,7 @@
 //! A custom column is four words (id and small value, member of the value union, large value, pointer) in a
 //! list; what pointers point to comes behind the list.
 
+use super::encode::Losses;
 use super::packing::{Constant, Packer};
 use super::wire::{self, Member, address_bytes, text_words, word_of};
 use crate::application::{Application, Datum, FIELDS_MAX, Slot, TEXT_BYTES_MAX};
@@ -88,7 +89,7 @@ impl Layout {
 }
 
 impl CustomColumn {
-    fn new(id: u32, name: &'static str, member: Member) -> CustomColumn {
+    pub(super) fn new(id: u32, name: &'static str, member: Member) -> CustomColumn {
         let id_word = u64::from(id);
         let discriminant = member as u64;
         let form = match member {
@@ -124,21 +125,26 @@ impl<'a> Present<'a> {
 
     /// Finds out what this record has.
     #[inline(always)]
-    pub(super) fn take(&mut self, record: &FlowRecord, layout: &'a Layout) {
-        self.count = 0;
-        self.data_words = 0;
+    pub(super) fn take(&mut self, record: &FlowRecord, layout: &'a Layout, losses: &mut Losses) {
+        self.clear();
         let community_id = CommunityId::of(record);
         let mut taking = Taking { present: self, record, community_id, layout, place: 0 };
         columns::visit_applicable(record, &mut taking);
         if let Some(application) = &record.application {
             debug_assert_eq!(record.app_protocol, Some(application.protocol()));
-            self.take_application(application, layout);
+            self.take_application(application, layout, losses);
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+        self.data_words = 0;
     }
 
     /// Takes up the fields, in their slots. Texts are cut where there is no room for more.
     #[inline(never)]
-    fn take_application(&mut self, application: &Application, layout: &'a Layout) {
+    fn take_application(&mut self, application: &Application, layout: &'a Layout, losses: &mut Losses) {
         let mut text_bytes_left = TEXT_BYTES_MAX;
         for (field, value) in application.values() {
             let column = layout.slot(field.slot);
@@ -146,9 +152,10 @@ impl<'a> Present<'a> {
                 Datum::Number(number) => self.push(column, Some(number)),
                 Datum::Address(address) => self.push_bytes(column, &address_bytes(address)),
                 Datum::Text(text) => {
-                    let text = &text[..text.floor_char_boundary(text_bytes_left)];
-                    text_bytes_left -= text.len();
-                    self.push_text(column, text.as_bytes());
+                    let end = text.floor_char_boundary(text_bytes_left);
+                    losses.texts_cut += u64::from(end < text.len());
+                    text_bytes_left -= end;
+                    self.push_text(column, &text.as_bytes()[..end]);
                 }
             }
         }
@@ -156,13 +163,13 @@ impl<'a> Present<'a> {
 
     /// Takes up a column; the next takes its place if this one is not there: no jump to predict.
     #[inline(always)]
-    fn push(&mut self, column: &'a CustomColumn, value: Option<u64>) {
+    pub(super) fn push(&mut self, column: &'a CustomColumn, value: Option<u64>) {
         self.columns[self.count] = (column, value.unwrap_or(0));
         self.count += usize::from(value.is_some());
     }
 
     #[inline(always)]
-    fn push_bytes(&mut self, column: &'a CustomColumn, bytes: &[u8]) {
+    pub(super) fn push_bytes(&mut self, column: &'a CustomColumn, bytes: &[u8]) {
         self.push(column, Some(bytes.len() as u64));
         let rest = self.push_words(bytes);
         if !rest.is_empty() {
@@ -172,7 +179,7 @@ impl<'a> Present<'a> {
 
     /// The same with the zero that terminates a text.
     #[inline(always)]
-    fn push_text(&mut self, column: &'a CustomColumn, text: &[u8]) {
+    pub(super) fn push_text(&mut self, column: &'a CustomColumn, text: &[u8]) {
         self.push(column, Some(text.len() as u64 + 1));
         let rest = self.push_words(text);
         self.push_word(word_of(rest));

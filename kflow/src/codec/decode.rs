@@ -20,7 +20,7 @@ use std::net::IpAddr;
 /// protocol number above 255, are an error; custom columns of other senders are skipped, and so are slots that the
 /// application protocol has no use for or that hold values of another type. A record without an
 /// end time ended when it started if the message does not know of end times, and without an end reason it
-/// counts as idle.
+/// counts as idle. A sample rate that is not whole, as of a batch that was thinned out, is rounded.
 pub fn decode(bytes: &[u8]) -> Result<Vec<FlowRecord>, Error> {
     let limits = Limits { nesting: Limits::NESTING_MIN, ..Limits::default() };
     let message = Unpacked::read(bytes, &limits)?;
@@ -170,13 +170,15 @@ fn read_address(v4: u32, v6: &[u8]) -> Result<IpAddr, Invalid> {
     Ok(IpAddr::from(octets))
 }
 
-/// One in so many flows. A rate of another sender that is below 1 after scaling back counts as 1.
+/// One in so many flows. A rate in hundredths is rounded to a whole one, half of one up, and one below 1 counts as 1;
+/// [`super::decode_chf`] has it exactly.
 fn read_sample_rate(chf: c_h_f::Reader<'_>) -> u32 {
     let rate = chf.get_sample_rate();
     if !chf.get_sample_adj() || rate == 0 {
         return rate;
     }
-    (rate / SAMPLE_RATE_SCALE).max(1)
+    let rounds_up = rate % SAMPLE_RATE_SCALE >= SAMPLE_RATE_SCALE / 2;
+    (rate / SAMPLE_RATE_SCALE + u32::from(rounds_up)).max(1)
 }
 
 /// What this project does not know is nothing that it understands.

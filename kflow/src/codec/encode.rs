@@ -4,10 +4,12 @@
 
 use super::RECORDS_MAX;
 use super::customs::{self, CustomColumn, Layout, NAMES_MAX, Present};
+use super::mapping::Mapping;
 use super::message::{Draft, Message, PREFIX_WORDS};
 use super::packing::{Constant, WORD_BYTES_MAX};
 use super::wire::{self, Member, pair, text_words, word_of};
 use crate::columns;
+use crate::device::DeviceColumns;
 use crate::error::Error;
 use crate::protocol::is_icmp;
 use crate::record::FlowRecord;
@@ -18,15 +20,35 @@ use std::net::IpAddr;
 #[derive(Debug)]
 pub struct Encoder {
     layout: Layout,
+    /// In place of the layout, for a device.
+    mapping: Option<Mapping>,
     constants: Constants,
     draft: Draft,
     message: Message,
+    losses: Losses,
 }
+
+/// What an encoder had no room for, since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Numbers that the type of the device's column could not hold: left out of their records.
+    pub values_left_out: u64,
+    /// Texts that were cut: at [`TEXT_BYTES_MAX`] bytes a record; for a device at [`CUSTOM_TEXT_BYTES_MAX`] a text too.
+    ///
+    /// [`TEXT_BYTES_MAX`]: crate::application::TEXT_BYTES_MAX
+    /// [`CUSTOM_TEXT_BYTES_MAX`]: crate::chf::CUSTOM_TEXT_BYTES_MAX
+    pub texts_cut: u64,
+    /// Records whose sample rate is not what it should be, see [`Encoder::encode_thinned`].
+    pub rates_inexact: u64,
+}
+
+/// The factor of [`Encoder::encode_thinned`] that changes nothing.
+pub const UNTHINNED: u32 = 100;
 
 /// Packed words that most records have.
 #[derive(Clone, Copy, Debug)]
 struct Constants {
-    /// The words from the one after `sampleRate` to the one before `srcEthMac`, where the rate is scaled.
+    /// The words from the one after `sampleRate` to the one before `srcEthMac`, where the rate is in hundredths.
     sampling_scaled: Constant,
     /// `appProtocol` and the pointers before `ipv6DstAddr`.
     no_application: Constant,
@@ -51,31 +73,75 @@ impl Default for Encoder {
 }
 
 impl Encoder {
+    /// Messages say the names of their columns: for files and for this project's own receivers.
     pub fn new() -> Encoder {
         Encoder {
             layout: Layout::new(),
-            constants: Constants::new(),
+            mapping: None,
+            constants: Constants::new(0),
             draft: Draft::default(),
             message: Message::default(),
+            losses: Losses::default(),
+        }
+    }
+
+    /// Messages are in the numbers of a device, for a receiver that knows them. Columns that the device does not have,
+    /// or whose type is another, are left out.
+    ///
+    /// What applications said is in slots if the device has the column `APP_PROTOCOL`; retransmitted and out of order
+    /// packets of both directions are then added up in `RETRANSMITTED_OUT_PKTS` and `OOORDER_IN_PKTS`. A device without
+    /// that column has columns of their own for some fields of DNS, HTTP, TLS and QUIC (`KFLOW_DNS_…`, `KFLOW_HTTP_…`).
+    pub fn for_device(device: &DeviceColumns) -> Encoder {
+        Encoder {
+            mapping: Some(Mapping::new(device)),
+            constants: Constants::new(device.device_id()),
+            ..Encoder::new()
         }
     }
 
     /// Encodes a batch as one packed message. More than [`RECORDS_MAX`] records are an error.
     pub fn encode(&mut self, records: &[FlowRecord]) -> Result<&[u8], Error> {
+        self.encode_thinned(records, UNTHINNED)
+    }
+
+    /// The same of a batch that others were taken out of: each record stands for so many hundredths of a record, and
+    /// its sample rate is multiplied by that. A factor below [`UNTHINNED`] counts as that one.
+    ///
+    /// The message has the rate in hundredths, so the product is exact. A product above [`u32::MAX`] hundredths (one in
+    /// 42 949 672.95) is sent as that number to the receiver of a device; otherwise as a whole number, rounded, and at
+    /// most [`u32::MAX`]. [`Losses::rates_inexact`] counts the records for which that made a difference.
+    pub fn encode_thinned(&mut self, records: &[FlowRecord], factor_hundredths: u32) -> Result<&[u8], Error> {
         if records.len() > RECORDS_MAX {
             return Err(Error::TooManyRecords { records: records.len() });
         }
-        // A local value, so that its counters can live in registers.
+        let factor = factor_hundredths.max(UNTHINNED);
+        // Local values, so that their counters can live in registers.
         let mut draft = std::mem::take(&mut self.draft);
-        draft.begin(records.len() + 1);
-        draft.write_names(self.layout.named(records));
+        let mut losses = self.losses;
         let mut customs = Present::new(&self.layout);
-        for record in records {
-            customs.take(record, &self.layout);
-            draft.write_record(record, &customs, &self.constants);
+        if let Some(mapping) = &self.mapping {
+            draft.begin(records.len());
+            for record in records {
+                customs.take_mapped(record, mapping, &mut losses);
+                let sampling = Sampling::in_hundredths(record.sample_rate, factor, &mut losses);
+                draft.write_record(record, &customs, &self.constants, sampling);
+            }
+        } else {
+            draft.begin(records.len() + 1);
+            draft.write_names(self.layout.named(records));
+            for record in records {
+                customs.take(record, &self.layout, &mut losses);
+                let sampling = Sampling::of(record.sample_rate, factor, &mut losses);
+                draft.write_record(record, &customs, &self.constants, sampling);
+            }
         }
         self.draft = draft;
+        self.losses = losses;
         Ok(self.message.assemble(&mut self.draft))
+    }
+
+    pub fn losses(&self) -> Losses {
+        self.losses
     }
 }
 
@@ -111,7 +177,13 @@ impl Draft {
     }
 
     #[inline(always)]
-    fn write_record(&mut self, record: &FlowRecord, customs: &Present<'_>, constants: &Constants) {
+    fn write_record(
+        &mut self,
+        record: &FlowRecord,
+        customs: &Present<'_>,
+        constants: &Constants,
+        sampling: Sampling,
+    ) {
         let (source_v4, source_v6) = split(record.source.address);
         let (destination_v4, destination_v6) = split(record.destination.address);
         let (source_port, destination_port) = ports(record);
@@ -137,9 +209,8 @@ impl Draft {
         head.zeros(1);
         head.word(reverse.bytes);
         head.word(reverse.packets);
-        let (sample_rate, sample_flag) = sampling(record.sample_rate);
-        head.word(pair(columns::retransmitted_packets(record), sample_rate));
-        if sample_flag == wire::SAMPLE_RATE_IS_SCALED {
+        head.word(pair(columns::retransmitted_packets(record), sampling.rate));
+        if sampling.is_scaled {
             head.constant(&constants.sampling_scaled);
         } else {
             head.zeros(9);
@@ -165,10 +236,11 @@ impl Draft {
 }
 
 impl Constants {
-    fn new() -> Constants {
+    fn new(device_id: u32) -> Constants {
         let application = u64::from(wire::APPLICATION_NONE ^ wire::APPLICATION_DEFAULT);
+        let device = u64::from(device_id);
         Constants {
-            sampling_scaled: Constant::new(&[0, 0, 0, 0, wire::SAMPLE_RATE_IS_SCALED, 0, 0, 0, 0]),
+            sampling_scaled: Constant::new(&[device, 0, 0, 0, wire::SAMPLE_RATE_IS_SCALED, 0, 0, 0, 0]),
             no_application: Constant::new(&[application, 0, 0, 0, 0, 0, 0, 0]),
         }
     }
@@ -189,12 +261,40 @@ fn ports(record: &FlowRecord) -> (u32, u32) {
     (u32::from(record.source.port), u32::from(record.destination.port))
 }
 
-/// The sample rate as a receiver wants it, times 100, and the word that says so. A rate for which there is no
-/// room that way goes as it is: a receiver multiplies it then.
-fn sampling(rate: u32) -> (u32, u64) {
-    match rate.checked_mul(wire::SAMPLE_RATE_SCALE) {
-        Some(scaled) => (scaled, wire::SAMPLE_RATE_IS_SCALED),
-        None => (rate, 0),
+/// A sample rate on the wire.
+#[derive(Clone, Copy, Debug)]
+struct Sampling {
+    rate: u32,
+    /// The rate is in hundredths.
+    is_scaled: bool,
+}
+
+impl Sampling {
+    /// In hundredths where there is room, and otherwise as a whole number, which a receiver multiplies itself.
+    #[inline(always)]
+    fn of(rate: u32, factor: u32, losses: &mut Losses) -> Sampling {
+        match rate.checked_mul(factor) {
+            Some(rate) => Sampling { rate, is_scaled: true },
+            None => Sampling::whole(rate, factor, losses),
+        }
+    }
+
+    #[cold]
+    fn whole(rate: u32, factor: u32, losses: &mut Losses) -> Sampling {
+        let hundredths = u64::from(rate) * u64::from(factor);
+        let scale = u64::from(wire::SAMPLE_RATE_SCALE);
+        let rounded = (hundredths + scale / 2) / scale;
+        let rate = u32::try_from(rounded).unwrap_or(u32::MAX);
+        losses.rates_inexact += u64::from(u64::from(rate) * scale != hundredths);
+        Sampling { rate, is_scaled: false }
+    }
+
+    /// Common receivers multiply in 32 bits, so they are not left to.
+    #[inline(always)]
+    fn in_hundredths(rate: u32, factor: u32, losses: &mut Losses) -> Sampling {
+        let product = rate.checked_mul(factor);
+        losses.rates_inexact += u64::from(product.is_none());
+        Sampling { rate: product.unwrap_or(u32::MAX), is_scaled: true }
     }
 }
 

@@ -1,16 +1,22 @@
 //! Records to flow messages and back: the only module that knows Cap'n Proto.
 //!
 //! A message is one `PackedCHF` of `schema/chf.capnp` in a single segment, in Cap'n Proto's packed encoding.
-//! One record is one `CHF`. What the source sent is in the `in…` counters and what the destination answered
+//! One record is one `CHF`. Two kinds of records are written and read: [`crate::Chf`], which is a `CHF` as it is, by
+//! [`ChfEncoder`] and [`decode_chf`]; and the sensor's [`crate::FlowRecord`], by [`Encoder`] and [`decode`], of which the
+//! rest is about.
+//!
+//! What the source sent is in the `in…` counters and what the destination answered
 //! in the `out…` ones; columns that the schema has no field for travel as custom columns. The first `CHF` of a
 //! message is no flow: its application number is 101 and its custom columns are texts, the names of the ids
-//! that the other records use. `COLUMNS.md` lists all columns.
+//! that the other records use. A message to the device of a receiver that hands out ids is without that `CHF` and in its ids
+//! ([`Encoder::for_device`]). `COLUMNS.md` lists all columns.
 //!
 //! Decoding what was encoded gives the same records, provided that they keep to the record's own rules: ports
 //! are zero for ICMP and ICMPv6, the ICMP kind is zero for everything else; the tunnel is the default if its
 //! kind is none, and TCP's part is the default for other protocols; an application is of the record's
 //! `app_protocol` and says something, in texts of at most [`TEXT_BYTES_MAX`] bytes together, beyond which they are
-//! cut; without an `app_protocol` there are no transactions.
+//! cut; without an `app_protocol` there are no transactions. A message to a device has less, and is not meant to be decoded
+//! as such records.
 //!
 //! [`TEXT_BYTES_MAX`]: crate::application::TEXT_BYTES_MAX
 
@@ -20,6 +26,7 @@ mod decode_chf;
 mod encode;
 mod encode_chf;
 mod limits;
+mod mapping;
 mod message;
 mod packing;
 mod unpacking;
@@ -27,7 +34,7 @@ mod wire;
 
 pub use decode::decode;
 pub use decode_chf::decode_chf;
-pub use encode::Encoder;
+pub use encode::{Encoder, Losses, UNTHINNED};
 pub use encode_chf::ChfEncoder;
 pub use limits::Limits;
 

@@ -109,6 +109,11 @@ pub(crate) fn retransmitted_packets(record: &FlowRecord) -> u32 {
     record.tcp.forward.retransmitted_packets.saturating_add(record.tcp.reverse.retransmitted_packets)
 }
 
+/// Out of order packets of both directions, for devices that do not tell them apart.
+pub(crate) fn out_of_order_packets(record: &FlowRecord) -> u32 {
+    record.tcp.forward.out_of_order_packets.saturating_add(record.tcp.reverse.out_of_order_packets)
+}
+
 /// Of the record's application.
 pub(crate) fn application_latency_us(record: &FlowRecord) -> Option<u32> {
     record.application.as_deref()?.latency_us()

@@ -123,6 +123,13 @@ These are in the message beside the columns above, neither printed nor read back
 `tcpFlags` and `tos` (both directions together), `tcpRetransmit` (`retransmitted_packets` of both directions),
 `inputPort` and `outputPort` (the low 16 bits of the destination's and of the source's link-layer address).
 
+A message to a **device** of such a receiver names no columns: it is in the device's ids, and has those of all columns
+here that the device has by name, in the device's types. What a type cannot hold is left out, texts are cut at 384
+bytes. If the device has `APP_PROTOCOL`, applications are in slots, and `RETRANSMITTED_OUT_PKTS` and `OOORDER_IN_PKTS`
+have both directions together; otherwise some fields of DNS, HTTP, TLS and QUIC are in `KFLOW_DNS_QUERY`,
+`KFLOW_DNS_QUERY_TYPE`, `KFLOW_DNS_RET_CODE`, `KFLOW_DNS_RESPONSE`, `KFLOW_HTTP_URL`, `KFLOW_HTTP_HOST` (also server
+names of TLS and QUIC), `KFLOW_HTTP_REFERER`, `KFLOW_HTTP_UA` and `KFLOW_HTTP_STATUS`.
+
 | in the flow message | unit | applies | meaning |
 |---|---|---|---|
 ";
@@ -149,8 +156,8 @@ keep their numbers and slots there; numbers above 1000 are this project's own.
 - All texts of a record together have at most TEXT_BYTES_MAX bytes in the message; what is beyond is cut, at a character.
   That is as much as the sensor keeps of a transaction, and readers of kflow files get all of it. Receivers that are used
   to other senders may cut each text at 384 bytes.
-- Slots are named by their common names only. The older names for single protocols, such as `KFLOW_DNS_QUERY` or
-  `KFLOW_HTTP_URL`, are for receivers whose device has no column `APP_PROTOCOL`, and are not sent.
+- A message that names its columns names slots by their common names only. The older names for single protocols, such
+  as `KFLOW_DNS_QUERY` or `KFLOW_HTTP_URL`, are for receivers whose device has no column `APP_PROTOCOL`.
 
 | number | name | defined by |
 |---|---|---|
@@ -178,7 +185,10 @@ directions. It sees every packet of the flows it looks at and none of the others
   value is not known. They are lower bounds. Only the number of flows itself is a total over flows.
 - **Absence** says nothing: a conversation without a record may have been left out.
 
-Records of different rates can be added after multiplying each by its own rate.
+Records of different rates can be added after multiplying each by its own rate. On the wire the rate is in hundredths,
+because a sender that had to leave records out makes up for it by the rates of those that are left: two in five sent is a
+rate of 2.5. The record's whole number is the nearest one, at least 1; sums that shall be exact take the rate from the
+message.
 
 ## What a record says of tunnels
 

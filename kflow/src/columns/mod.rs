@@ -17,7 +17,7 @@ mod tunnel;
 
 pub(crate) use access::Visitor;
 pub use access::{Access, Kind, Value};
-pub(crate) use derived::{application_latency_us, retransmitted_packets};
+pub(crate) use derived::{application_latency_us, out_of_order_packets, retransmitted_packets};
 pub use document::document;
 
 use crate::community_id::CommunityId;
