@@ -39,17 +39,19 @@ const PACKAGES: &[&[&str]] = &[
     // Asks the PostgreSQL server, which needs the library besides.
     &["postgresql-client"],
     &["libxml2", "libxml2-16"],
+    // A collector that reads what is exported as IPFIX and NetFlow.
+    &["nfdump"],
 ];
 
 /// Installs what the other verbs need; safe to repeat
 ///
 /// Reports each item: ok, installed or missing. On Debian as root or by
 /// sudo: build-essential iproute2 iputils-ping curl nginx-light dnsmasq-base bind9-dnsutils iperf3 wrk tcpdump
-/// udhcpc prometheus valgrind pkgconf capnproto tshark postgresql-client libxml2, the programs of a PostgreSQL server
+/// udhcpc prometheus valgrind pkgconf capnproto tshark postgresql-client libxml2 nfdump, the programs of a PostgreSQL server
 /// unpacked into the target folder, and for the eBPF programs rustc-web, rust-web-src and the
 /// llvm-NN-dev of its LLVM (unless rustup's nightly has rust-src), with a bpf-linker built in the target folder, and
-/// there too cargo-fuzz unless it is on the search path. Where systemd runs, Debian starts nginx and prometheus as services
-/// when it installs them; only the programs are used here.
+/// there too cargo-fuzz unless it is on the search path. Where systemd runs, Debian starts nginx, prometheus and nfdump's
+/// collector as services when it installs them; only the programs are used here.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Only reports what is missing; fails if anything is.
