@@ -1,0 +1,9 @@
+//! The client against a strict stand-in for Kentik's service.
+
+mod failover;
+mod failures;
+mod proxy;
+mod secrecy;
+mod send;
+mod support;
+mod tls;

@@ -1,0 +1,121 @@
+//! Requests as they come off a connection.
+
+use std::io::{self, Read};
+
+/// Largest head of a request.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Largest body that is kept.
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 20;
+
+/// Which part of the service a request is for, by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Route {
+    /// `/chf`: flows.
+    Flow,
+    /// `/api/internal/…`: devices.
+    Api,
+    /// Anything else.
+    Other,
+}
+
+/// A request, and what is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Counts connections from 0, in the order in which they were accepted.
+    pub connection: usize,
+    pub route: Route,
+    pub method: String,
+    /// Path and query as sent.
+    pub target: String,
+    /// In the order and with the names as sent.
+    pub headers: Vec<(String, String)>,
+    /// As sent; may be cut where the behaviour reads less.
+    pub body: Vec<u8>,
+    /// Records of the flow message, if it is one.
+    pub records: Option<usize>,
+    /// What a strict receiver finds wrong. Wrong credentials and unknown devices are not: they have their answers.
+    pub faults: Vec<String>,
+}
+
+impl Received {
+    /// All values of a header, in order.
+    pub fn header(&self, name: &str) -> Vec<&str> {
+        let same = |(found, _): &&(String, String)| found.eq_ignore_ascii_case(name);
+        self.headers.iter().filter(same).map(|(_, value)| value.as_str()).collect()
+    }
+
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    pub(crate) fn content_length(&self) -> Option<usize> {
+        match self.header("content-length")[..] {
+            [value] => value.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the head of the next request, and leaves what follows it in `buffer`. `None` is the end of the connection.
+pub(crate) fn read_head(
+    stream: &mut dyn Read,
+    buffer: &mut Vec<u8>,
+    connection: usize,
+) -> io::Result<Option<Received>> {
+    loop {
+        if let Some((request, used)) = parse_head(buffer, connection)? {
+            buffer.drain(..used);
+            return Ok(Some(request));
+        }
+        if buffer.len() > HEAD_BYTES_MAX {
+            return Err(invalid("the head is too long"));
+        }
+        if read_some(stream, buffer, 16 << 10)? == 0 {
+            return if buffer.is_empty() { Ok(None) } else { Err(invalid("the head is cut off")) };
+        }
+    }
+}
+
+/// Reads once, at most `room` bytes.
+pub(crate) fn read_some(stream: &mut dyn Read, buffer: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    let filled = buffer.len();
+    buffer.resize(filled + room, 0);
+    let read = stream.read(&mut buffer[filled..]);
+    buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
+    read
+}
+
+fn parse_head(bytes: &[u8], connection: usize) -> io::Result<Option<(Received, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut head = httparse::Request::new(&mut headers);
+    let status = head.parse(bytes).map_err(|error| invalid(&format!("no request of HTTP: {error}")))?;
+    let httparse::Status::Complete(used) = status else { return Ok(None) };
+    let target = head.path.unwrap_or_default().to_owned();
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let request = Received {
+        connection,
+        route: route_of(&target),
+        method: head.method.unwrap_or_default().to_owned(),
+        headers: head.headers.iter().map(|header| (header.name.to_owned(), text(header.value))).collect(),
+        target,
+        body: Vec::new(),
+        records: None,
+        faults: Vec::new(),
+    };
+    Ok(Some((request, used)))
+}
+
+fn route_of(target: &str) -> Route {
+    let path = target.split('?').next().unwrap_or_default();
+    if path == "/chf" {
+        Route::Flow
+    } else if path.starts_with("/api/internal/") {
+        Route::Api
+    } else {
+        Route::Other
+    }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
