@@ -22,7 +22,7 @@ pub struct Credentials {
 pub struct Identity {
     pub company_id: u64,
     pub device_name: String,
-    pub device_id: u64,
+    pub device_id: u32,
 }
 
 /// A message that is ready to be sent. Sending does not look into it.

@@ -143,6 +143,8 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<RetryAfter>,
     /// No more of it than was asked for.
     pub(crate) body: Vec<u8>,
+    /// Why the body is not whole, if it is not.
+    pub(crate) cut: Option<Trouble>,
 }
 
 impl Peer {
@@ -155,24 +157,32 @@ impl Peer {
     ) -> Result<Answer, Trouble> {
         request.headers_mut().insert(HeaderName::from_static("user-agent"), self.user_agent.clone());
         let mut response = self.agent.run(request).map_err(|error| trouble(error, secret))?;
-        let body = read_body(&mut response, body_bytes_max);
+        let (body, cut) = read_body(&mut response, body_bytes_max, secret);
         let text = |name| header_text(response.headers(), name);
         Ok(Answer {
             status: response.status().as_u16(),
             retry_after: retry_after(text("retry-after"), text("date")),
             body,
+            cut,
         })
     }
 }
 
 /// Reads to the end, which gives the connection back for the next request; or as far as limits of size and time
 /// allow, which closes it.
-fn read_body(response: &mut Response<ureq::Body>, max: usize) -> Vec<u8> {
+fn read_body(response: &mut Response<ureq::Body>, max: usize, secret: &str) -> (Vec<u8>, Option<Trouble>) {
     let mut body = Vec::new();
-    // What was read before an error stays in `body`; the status says enough.
-    let _ = response.body_mut().as_reader().take(max as u64 + 1).read_to_end(&mut body);
+    let read = response.body_mut().as_reader().take(max as u64 + 1).read_to_end(&mut body);
+    let cut = match read {
+        Err(error) => Some(trouble(error.into(), secret)),
+        Ok(_) if body.len() > max => {
+            let text = format!("the answer is longer than {max} bytes");
+            Some(Trouble { cause: Cause::Malformed, text, retry_after: None })
+        }
+        Ok(_) => None,
+    };
     body.truncate(max);
-    body
+    (body, cut)
 }
 
 fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

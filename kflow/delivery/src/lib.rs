@@ -15,12 +15,15 @@
 //!    spool; give it back, which the caller counts as lost and why; look the device up and go on; or try again,
 //!    which leads to step 2, at the same endpoint later or at the next one at once.
 //!
+//! The identity comes from the [`device`] API, from the file of its last answer, or from the configuration.
+//!
 //! A batch is in the caller's hands all the time. It ends as acknowledged or as given back, never in silence.
 //!
 //! Only [`clock`] reads the time and draws random numbers.
 
 mod client;
 pub mod clock;
+pub mod device;
 mod error;
 mod http;
 mod outcome;
@@ -33,6 +36,7 @@ mod url;
 
 pub use client::{BATCH_HEADER, Batch, BatchName, Client, ContentEncoding, Credentials, Identity};
 pub use clock::{Clock, Jitter, Moment};
+pub use device::{Changes, Creation, Device, DeviceApi, DeviceStanding, DeviceWatch, Selector};
 pub use error::Error;
 pub use http::{HttpConfig, Timeouts};
 pub use outcome::{Cause, Outcome, Phase, Remedy, RetryAfter, Trouble};

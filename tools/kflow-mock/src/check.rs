@@ -3,6 +3,8 @@
 use crate::devices::Device;
 use crate::request::Received;
 use flate2::read::GzDecoder;
+use kflow::chf::Chf;
+use kflow::codec::{Limits, decode_chf};
 use serde_json::{Value, json};
 use std::io::Read;
 
@@ -16,7 +18,7 @@ pub(crate) fn is_authorised(request: &Received, email: &str, token: &str) -> boo
     request.header("x-ch-auth-email") == [email] && request.header("x-ch-auth-api-token") == [token]
 }
 
-/// Judges a request to `/chf` whose credentials are right: notes its faults and the number of its records, and says
+/// Judges a request to `/chf` whose credentials are right: notes its faults and its records, and says
 /// what the service answers.
 pub(crate) fn flow(request: &mut Received, devices: &[Device]) -> (u16, Value) {
     if request.method != "POST" {
@@ -28,14 +30,16 @@ pub(crate) fn flow(request: &mut Received, devices: &[Device]) -> (u16, Value) {
         Ok(records) => request.records = Some(records),
         Err(fault) => request.faults.push(fault),
     }
-    let query = request.target.split_once('?').map_or("", |(_, query)| query).to_owned();
-    let known = devices.iter().any(|device| device.query() == query);
-    if !known {
-        if !has_form(&query) {
-            request.faults.push(format!("the query is {query:?}"));
-        } else if request.faults.is_empty() {
-            return (404, json!({"error": "unknown device"}));
+    let query = request.target.split_once('?').map_or("", |(_, query)| query);
+    match devices.iter().find(|device| device.query() == query) {
+        Some(device) => {
+            let foreign = request.records.iter().flatten().find(|record| record.device_id != device.id);
+            let fault = foreign.map(|record| format!("a record is of device {}", record.device_id));
+            request.faults.extend(fault);
         }
+        None if !has_form(query) => request.faults.push(format!("the query is {query:?}")),
+        None if request.faults.is_empty() => return (404, json!({"error": "unknown device"})),
+        None => {}
     }
     match request.faults.first() {
         None => (200, json!({})),
@@ -83,8 +87,8 @@ fn is_batch_name(text: &str) -> bool {
     !sensor.is_empty() && epoch.parse::<u64>().is_ok() && sequence.parse::<u64>().is_ok()
 }
 
-/// Unpacks the message and counts its records.
-fn message(request: &Received) -> Result<usize, String> {
+/// Unpacks the message.
+fn message(request: &Received) -> Result<Vec<Chf>, String> {
     let bytes = match request.header("content-encoding")[..] {
         ["gzip"] => {
             let mut bytes = Vec::new();
@@ -105,6 +109,5 @@ fn message(request: &Received) -> Result<usize, String> {
     if prefix.iter().any(|byte| *byte != 0) {
         return Err("the prefix is not 80 zero bytes".into());
     }
-    let records = kflow::codec::decode(packed).map_err(|error| format!("the message is broken: {error}"))?;
-    Ok(records.len())
+    decode_chf(packed, &Limits::default()).map_err(|error| format!("the message is broken: {error}"))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// A device, as the API knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    pub id: u64,
+    pub id: u32,
     pub company_id: u64,
     /// Dots are underscores already.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct Device {
 /// A custom column: the id is its number in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    pub id: u64,
+    pub id: u32,
     pub name: String,
     /// `string`, `uint32`, `uint64`, `addr` …
     pub kind: String,

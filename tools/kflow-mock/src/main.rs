@@ -26,7 +26,7 @@ struct Args {
     #[arg(long, default_value_t = Device::default().name)]
     device_name: String,
     #[arg(long, default_value_t = Device::default().id)]
-    device_id: u64,
+    device_id: u32,
     #[arg(long, default_value_t = Device::default().company_id)]
     company_id: u64,
 }
@@ -63,8 +63,8 @@ fn main() -> anyhow::Result<()> {
 fn print(out: &mut dyn Write, request: &Received) -> io::Result<()> {
     let Received { connection, method, target, body, .. } = request;
     write!(out, "{connection}: {method} {target}, {} bytes", body.len())?;
-    if let Some(records) = request.records {
-        write!(out, ", {records} records")?;
+    if let Some(records) = &request.records {
+        write!(out, ", {} records", records.len())?;
     }
     if let [batch] = request.header("x-kflow-batch")[..] {
         write!(out, ", batch {batch}")?;

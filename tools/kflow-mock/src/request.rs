@@ -1,5 +1,6 @@
 //! Requests as they come off a connection.
 
+use kflow::chf::Chf;
 use std::io::{self, Read};
 
 /// Largest head of a request.
@@ -32,7 +33,7 @@ pub struct Received {
     /// As sent; may be cut where the behaviour reads less.
     pub body: Vec<u8>,
     /// Records of the flow message, if it is one.
-    pub records: Option<usize>,
+    pub records: Option<Vec<Chf>>,
     /// What a strict receiver finds wrong. Wrong credentials and unknown devices are not: they have their answers.
     pub faults: Vec<String>,
 }

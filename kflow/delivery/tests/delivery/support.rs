@@ -2,13 +2,15 @@
 
 use flate2::{Compression, write::GzEncoder};
 use kflow::FlowRecord;
+use kflow::codec::Encoder;
+use kflow::device::DeviceColumns;
 use kflow_delivery::{
     Batch, BatchName, Client, ContentEncoding, Credentials, EndpointId, HttpConfig, Identity, Outcome,
     ProxyConfig, Timeouts, TlsConfig, Token, Trouble,
 };
 use kflow_mock::{Device, Mock, MockConfig};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub const FIRST: EndpointId = EndpointId(0);
@@ -20,13 +22,12 @@ pub const BRIEF: Duration = Duration::from_millis(150);
 
 pub const NAME: BatchName<'static> = BatchName { sensor: "edge 1/a", epoch: 3, sequence: 9 };
 
-/// The prefix and a packed message of so many records.
+/// The prefix and a packed message of so many records of the mock's device.
 pub fn message(records: usize) -> Vec<u8> {
     let records = vec![FlowRecord::default(); records];
+    let mut encoder = Encoder::for_device(&DeviceColumns::new(Device::default().id));
     let mut message = vec![0; 80];
-    message.extend_from_slice(
-        kflow::codec::Encoder::new().encode(&records).expect("default records can be encoded"),
-    );
+    message.extend_from_slice(encoder.encode(&records).expect("default records can be encoded"));
     message
 }
 
@@ -107,6 +108,10 @@ impl Folder {
         let folder = std::env::temp_dir().join(format!("kflow-delivery-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written to");
         Folder(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
