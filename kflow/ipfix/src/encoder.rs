@@ -14,7 +14,8 @@ use crate::config::{Biflow, Format, IpfixConfig, Transactions, Transport};
 use crate::element::{Sender, Side};
 use crate::message::{Draft, Header, Message};
 use crate::sampling;
-use crate::template::{Leads, Shape, Templates, options_set};
+use crate::shape::{Leads, Shape};
+use crate::template::{Templates, options_set};
 use kflow::{EndReason, FlowRecord};
 
 /// Makes messages. Knows neither sockets nor clocks.
@@ -351,7 +352,7 @@ impl Times {
         let is_near = now_ms.saturating_sub(boot_ms) <= UPTIME_MS_MAX;
         let export_ms = if is_near { now_ms.max(self.end_ms) } else { self.end_ms };
         // Whole seconds, so that the start is exact to the millisecond; not before any end.
-        let export_s = export_ms.div_ceil(1_000);
+        let export_s = export_ms.div_ceil(1_000).min(u64::from(u32::MAX));
         let uptime_ms = (export_s * 1_000).saturating_sub(boot_ms);
         (export_s as u32, uptime_ms.min(u64::from(u32::MAX)) as u32)
     }

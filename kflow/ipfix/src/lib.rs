@@ -13,6 +13,7 @@ mod element;
 mod encoder;
 mod message;
 mod sampling;
+mod shape;
 mod sink;
 mod template;
 mod transport;

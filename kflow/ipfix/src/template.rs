@@ -3,107 +3,14 @@
 //! A template is made when the first record needs it, and announced in front of that record; after a refresh again in
 //! front of the next one. So what is announced is what is used.
 
-use crate::config::{Biflow, Format, IpfixConfig, Times};
+use crate::config::{Format, IpfixConfig, Times};
 use crate::element::{Element, Namespace, Side, Write, application, netflow, own, standard};
 use crate::sampling;
-use kflow::{AppProtocol, EndReason};
+use crate::shape::Shape;
 use std::collections::HashMap;
 
 /// Enterprise of reverse elements (RFC 5103, 6.1).
 pub(crate) const REVERSE_ENTERPRISE: u32 = 29_305;
-
-/// What a record has something in: one bit a part, the application's protocol above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Shape(u64);
-
-impl Shape {
-    const IPV6: u64 = 1;
-    const ICMP: u64 = 1 << 1;
-    const PATH: u64 = 1 << 2;
-    const PATH_BACK: u64 = 1 << 3;
-    const MPLS: u64 = 1 << 4;
-    const MPLS_BACK: u64 = 1 << 5;
-    const PPPOE: u64 = 1 << 6;
-    const TUNNEL: u64 = 1 << 7;
-    const TUNNEL_SOURCE_IPV6: u64 = 1 << 8;
-    const TUNNEL_DESTINATION_IPV6: u64 = 1 << 9;
-    const LATENCY: u64 = 1 << 10;
-    const CONNECTION: u64 = 1 << 11;
-    const TCP: u64 = 1 << 12;
-    const TROUBLE: u64 = 1 << 13;
-    const TROUBLE_BACK: u64 = 1 << 14;
-    const SAMPLED: u64 = 1 << 15;
-    const BACK: u64 = 1 << 16;
-    const TRANSACTION: u64 = 1 << 17;
-    const APPLICATION: u64 = 1 << 18;
-    const SAID: u64 = 1 << 19;
-    const PROTOCOL_SHIFT: u32 = 32;
-
-    /// Of one direction of a record, or of both if the record goes out as one. What is of the whole flow goes with the
-    /// direction that `leads`.
-    pub fn of(side: &Side<'_>, leads: Leads, config: &IpfixConfig) -> Shape {
-        let record = side.record;
-        let mut bits = 0;
-        let mut set = |bit: u64, is_set: bool| bits |= if is_set { bit } else { 0 };
-        set(Self::IPV6, record.source.address.is_ipv6() || record.destination.address.is_ipv6());
-        set(Self::ICMP, matches!(record.protocol, ICMP | ICMP_V6));
-        set(Self::SAMPLED, record.sample_rate > 1);
-        set(Self::MPLS, side.counters().mpls_label.is_some());
-        if config.format == Format::NetflowV9 {
-            return Shape(bits);
-        }
-        let is_first = leads == Leads::Flow;
-        let is_tcp = record.protocol == TCP;
-        if record.end_reason == EndReason::Transaction {
-            bits &= !Self::MPLS;
-            bits |= Self::TRANSACTION;
-        } else {
-            let is_both = config.biflow == Biflow::Rfc5103;
-            let back = side.turned();
-            set(Self::PATH, own::has_path(side));
-            set(Self::PPPOE, record.pppoe_session != 0);
-            set(Self::TUNNEL, record.tunnel.kind != kflow::TunnelKind::None);
-            if record.tunnel.kind != kflow::TunnelKind::None {
-                let (source, destination) = side.tunnel_ends();
-                set(Self::TUNNEL_SOURCE_IPV6, source.is_ipv6());
-                set(Self::TUNNEL_DESTINATION_IPV6, destination.is_ipv6());
-            }
-            set(Self::LATENCY, is_first && own::has_latency(side));
-            set(Self::CONNECTION, is_first && is_tcp);
-            set(Self::TCP, is_tcp);
-            set(Self::TROUBLE, is_tcp && own::has_trouble(side));
-            set(Self::BACK, is_both);
-            set(Self::PATH_BACK, is_both && own::has_path(&back));
-            set(Self::MPLS_BACK, is_both && back.counters().mpls_label.is_some());
-            set(Self::TROUBLE_BACK, is_both && is_tcp && own::has_trouble(&back));
-        }
-        if let Some(protocol) = record.app_protocol.filter(|_| is_first) {
-            bits |= Self::APPLICATION | u64::from(protocol.number()) << Self::PROTOCOL_SHIFT;
-            bits |= if record.application.is_some() { Self::SAID } else { 0 };
-        }
-        Shape(bits)
-    }
-
-    fn has(self, bit: u64) -> bool {
-        self.0 & bit != 0
-    }
-
-    fn protocol(self) -> Option<AppProtocol> {
-        AppProtocol::from_number((self.0 >> Self::PROTOCOL_SHIFT) as u16)
-            .filter(|_| self.has(Self::APPLICATION))
-    }
-}
-
-/// Whether a record is the one that what is of the whole flow goes with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leads {
-    Flow,
-    Nothing,
-}
-
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const ICMP_V6: u8 = 58;
 
 /// A field of a template.
 #[derive(Clone, Copy, Debug)]
@@ -180,10 +87,15 @@ impl Templates {
     }
 
     fn find(&mut self, shape: Shape, config: &IpfixConfig) -> usize {
+        if let Some(index) = self.by_shape.get(&shape) {
+            return *index;
+        }
+        let is_narrow = self.templates.len() < NARROW_TEMPLATES_MAX;
+        let shape = if is_narrow { shape } else { shape.widened() };
         let templates = &mut self.templates;
         *self.by_shape.entry(shape).or_insert_with(|| {
-            // There are fewer shapes than numbers.
-            let id = sampling::TEMPLATES_END + templates.len() as u16;
+            let id = u16::try_from(templates.len() + usize::from(sampling::TEMPLATES_END))
+                .expect("there are fewer wide shapes than numbers");
             let (fields, scope) = fields(shape, config);
             let announcement = announce(id, &fields, scope, config);
             templates.push(Template { id, fields, scope, announcement, announced: 0 });
@@ -191,6 +103,10 @@ impl Templates {
         })
     }
 }
+
+/// So many templates have only what their records need; traffic makes some dozens. Those beyond, which only traffic made
+/// for it needs, have all parts that may be zero, so that they are not more than there are numbers.
+const NARROW_TEMPLATES_MAX: usize = 1_000;
 
 /// The fields of records of a shape, and how many of them are the scope.
 fn fields(shape: Shape, config: &IpfixConfig) -> (Vec<Field>, u16) {
@@ -346,4 +262,73 @@ fn write_specifier(field: &Field, enterprise: u32, record: &mut Vec<u8>) {
     record.extend_from_slice(&(number | flag).to_be_bytes());
     record.extend_from_slice(&length.to_be_bytes());
     record.extend(enterprise.into_iter().flat_map(u32::to_be_bytes));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Biflow, MESSAGE_BYTES_MIN};
+    use crate::element::VARIABLE;
+    use crate::shape::tests::shapes;
+    use kflow::AppProtocol;
+    use std::collections::HashSet;
+
+    /// Header and header of a set.
+    const HEADERS: usize = 16 + 4;
+    /// Templates and records for sampling, with the headers of their sets.
+    const SAMPLING: usize = 2 * (4 + 6 + 4 * 4) + 2 * (4 + 14);
+    /// Fields that are addresses are the longest variable ones, texts apart.
+    const ADDRESS: usize = 1 + 16;
+
+    #[test]
+    fn wide_shapes_are_fewer_than_the_numbers_of_templates() {
+        for biflow in [Biflow::TwoRecords, Biflow::Rfc5103] {
+            let wide: HashSet<Shape> = shapes(biflow).map(Shape::widened).collect();
+            let narrow = shapes(biflow).count();
+            let transactions = 2 * 2 * 2 * (2 * AppProtocol::ALL.len() + 1);
+            let templates = NARROW_TEMPLATES_MAX + wide.len() + transactions;
+            assert!(templates + usize::from(sampling::TEMPLATES_END) < 65_536, "{biflow:?}: {templates}");
+            assert!(narrow > 2 * wide.len(), "{biflow:?}: {narrow} and {}", wide.len());
+        }
+    }
+
+    #[test]
+    fn a_wide_template_is_that_of_all_shapes_that_become_it() {
+        let config = IpfixConfig::new(([127, 0, 0, 1], 4739).into());
+        let mut templates = Templates::default();
+        let shapes: Vec<Shape> = shapes(Biflow::TwoRecords).collect();
+        for shape in &shapes[..NARROW_TEMPLATES_MAX] {
+            templates.get(*shape, &config);
+        }
+        let beyond = &shapes[NARROW_TEMPLATES_MAX..];
+        for shape in beyond {
+            let id = templates.get(*shape, &config).id;
+            assert_eq!(templates.get(shape.widened(), &config).id, id);
+        }
+        let wide: HashSet<Shape> = beyond.iter().map(|shape| shape.widened()).collect();
+        assert!(templates.templates.len() <= NARROW_TEMPLATES_MAX + wide.len());
+    }
+
+    #[test]
+    fn the_largest_template_and_the_largest_record_without_texts_fit_the_smallest_message() {
+        let mut config = IpfixConfig::new(([127, 0, 0, 1], 4739).into());
+        config.biflow = Biflow::Rfc5103;
+        let everything = ((Shape::SAID << 1) - 1) & !(Shape::TRANSACTION | Shape::ICMP);
+        for protocol in AppProtocol::ALL {
+            for bits in [everything, everything | Shape::TRANSACTION] {
+                let shape = Shape(bits | u64::from(protocol.number()) << Shape::PROTOCOL_SHIFT);
+                let (fields, scope) = fields(shape, &config);
+                let template = announce(256, &fields, scope, &config).len();
+                let record: usize = fields
+                    .iter()
+                    .map(|field| match field.element.length {
+                        VARIABLE => ADDRESS,
+                        length => usize::from(length),
+                    })
+                    .sum();
+                assert!(HEADERS + template <= MESSAGE_BYTES_MIN, "{protocol:?}: {template}");
+                assert!(HEADERS + SAMPLING + record <= MESSAGE_BYTES_MIN, "{protocol:?}: {record}");
+            }
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Records for the tests, and those who read what became of them.
 #![expect(dead_code, reason = "every test uses a part of it")]
 
+pub mod decoder;
 pub mod nfcapd;
+pub mod records;
 
 use kflow::application::Draft;
 use kflow::{
