@@ -27,6 +27,7 @@ pub mod device;
 mod error;
 mod http;
 mod outcome;
+mod post;
 mod proxy;
 mod resolver;
 pub mod retry;
@@ -40,6 +41,7 @@ pub use device::{Changes, Creation, Device, DeviceApi, DeviceStanding, DeviceWat
 pub use error::Error;
 pub use http::{HttpConfig, Timeouts};
 pub use outcome::{Cause, Outcome, Phase, Remedy, RetryAfter, Trouble};
+pub use post::Poster;
 pub use proxy::{ProxyConfig, ProxyEnvironment, ProxyUrl};
 pub use retry::{Action, EndpointId, GivenBack, Policy, RetryConfig, Standing, Turn};
 pub use tls::{ClientCertificate, TlsConfig};

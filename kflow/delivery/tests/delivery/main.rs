@@ -3,6 +3,7 @@
 mod device;
 mod failover;
 mod failures;
+mod post;
 mod proxy;
 mod secrecy;
 mod send;
