@@ -54,7 +54,7 @@ mod writer;
 pub use config::Config;
 pub use error::Error;
 pub use position::{Sequence, Tally};
-pub use reader::{Batch, DAMAGE_MAX, Damage, Reader, Wait};
+pub use reader::{Batch, DAMAGE_MAX, Damage, REFUSALS_MAX, Reader, Wait};
 pub use recovery::{Recovery, open};
 pub use stats::{Reason, State, Stats, StatsHandle};
 pub use writer::Writer;

@@ -31,6 +31,7 @@ pub struct Reader {
     /// Handed out and not acknowledged, in order.
     in_flight: VecDeque<InFlight>,
     damage: Vec<Damage>,
+    refused: Option<Refused>,
 }
 
 /// What was appended, as it was appended.
@@ -71,6 +72,15 @@ struct InFlight {
     corrupt: Tally,
 }
 
+/// What the disk did not give back the last time it was asked.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    /// Segment and offset.
+    place: (u64, u64),
+    /// How often in a row.
+    count: u32,
+}
+
 /// What there is to read.
 struct View {
     segment: u64,
@@ -93,12 +103,14 @@ impl Reader {
             offset: BLOCK_BYTES,
             in_flight: VecDeque::new(),
             damage: Vec::new(),
+            refused: None,
         }
     }
 
     /// The next batch, or `None` if all that is safe was handed out.
     ///
-    /// After an error the same batch comes next. What is damaged is passed over and counted.
+    /// After an error the same batch comes next. What is damaged is passed over and counted; so is what the disk refuses
+    /// to give back [`REFUSALS_MAX`] times in a row while it gives back what is behind it.
     #[expect(
         clippy::should_implement_trait,
         reason = "an iterator would end; this goes on with what is appended"
@@ -226,25 +238,43 @@ impl Reader {
         let place = Place { epoch: self.shared.epoch, segment: view.segment, offset: view.offset };
         let mut scan = Scan::new(&*file, place, view.end_offset);
         let found = match scan.next() {
+            Ok(Some(Found { was_refused: Some(error), .. })) if self.may_come_back(view) => {
+                return Err(failed(error));
+            }
             Ok(found) => found.filter(|found| !found.header.is_end() && is_valid(&found.header, view)),
-            Err(error) if !self.is_disk_alive(view) => return Err(failed(error)),
+            Err(error) if self.may_come_back(view) || !self.is_disk_alive(view) => {
+                return Err(failed(error));
+            }
             Err(_) => None,
         };
         let Some(found) = found else {
             self.pass_end(view);
             return Ok(None);
         };
-        self.offset = scan.offset();
-        self.note_damage(view.segment, found.offset - found.skipped_bytes, found.skipped_bytes);
-        if found.header.position.sequence < view.read.sequence {
-            return Ok(None);
-        }
         let mut payload = Vec::new();
-        if !scan.read_payload(found.offset, &found.header, &mut payload) {
+        let is_known = found.header.position.sequence < view.read.sequence;
+        let is_whole = match scan.read_payload(found.offset, &found.header, &mut payload) {
+            _ if is_known => true,
+            Err(error) if self.may_come_back(view) => return Err(failed(error)),
+            read => read.unwrap_or(false),
+        };
+        self.offset = scan.offset();
+        self.refused = None;
+        self.note_damage(view.segment, found.offset - found.skipped_bytes, found.skipped_bytes);
+        if !is_whole {
             self.note_damage(view.segment, found.offset, found.header.frame_bytes());
-            return Ok(None);
         }
-        Ok(self.claim(view.segment, &found, payload))
+        let is_wanted = is_whole && !is_known;
+        Ok(if is_wanted { self.claim(view.segment, &found, payload) } else { None })
+    }
+
+    /// Counts that the disk refused to give back what is at a place. It may do so the next time it is asked; if it never
+    /// does the place is damaged.
+    fn may_come_back(&mut self, view: &View) -> bool {
+        let place = (view.segment, view.offset);
+        let count = self.refused.filter(|refused| refused.place == place).map_or(0, |refused| refused.count);
+        self.refused = Some(Refused { place, count: count + 1 });
+        count + 1 < REFUSALS_MAX
     }
 
     /// Hands a batch out, unless it was dropped.
@@ -330,6 +360,9 @@ impl Drop for Reader {
         ledger.reading = None;
     }
 }
+
+/// How often the disk is asked for what it refuses to give back.
+pub const REFUSALS_MAX: u32 = 8;
 
 /// How many damaged places a reader remembers.
 pub const DAMAGE_MAX: usize = 64;

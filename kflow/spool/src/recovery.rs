@@ -41,7 +41,8 @@ pub struct Recovery {
     pub rewritten: Tally,
     /// Bytes at the end that are no whole frame: what was being written, and never was committed, when power failed.
     pub torn_bytes: u64,
-    /// Batches that are gone with their files, counted as [`Reason::Missing`] now.
+    /// Batches that are gone with their files, counted now: as [`Reason::Corrupt`] if there are segments that cannot be read,
+    /// else as [`Reason::Missing`].
     pub missing: Tally,
     /// Segments in which nothing can be read, and their length.
     pub unreadable_segments: u64,
@@ -71,6 +72,7 @@ pub fn open(fs: Arc<dyn Fs>, config: Config) -> Result<(Writer, Reader, Recovery
     let (ledger, mut recovery) = account(&stock, &tail);
     let next = next_position(&stock, &tail, &ledger);
     let shared = Arc::new(Shared::new(fs, epoch, ledger, lock));
+    let cut = tail.is_rest_readable.then_some(tail.end_offset);
     let group = doubtful_group(&stock, tail.doubtful);
     recovery.rewritten = group.tally();
     recovery.waiting = shared.ledger().waiting() + group.tally();
@@ -87,6 +89,10 @@ pub fn open(fs: Arc<dyn Fs>, config: Config) -> Result<(Writer, Reader, Recovery
         is_settled: false,
         is_closed: false,
     };
+    if let (Some(end), Some(newest)) = (cut, stock.segments.last()) {
+        // Room that the first segment of this process may need.
+        shared.cut(newest.number, end);
+    }
     begin(&mut writer, is_new)?;
     let reader = begin_reading(shared, &stock, is_new)?;
     Ok((writer, reader, recovery))
@@ -131,7 +137,9 @@ fn account(stock: &Stock, tail: &Tail) -> (Ledger, Recovery) {
         sequence_limit: stock.sequence_limit(),
         ..Ledger::default()
     };
-    ledger.dropped[Reason::Missing as usize] += unexplained;
+    // Files that nothing can be read of are there, after all.
+    let reason = if stock.unreadable.is_empty() { Reason::Missing } else { Reason::Corrupt };
+    ledger.dropped[reason as usize] += unexplained;
     let recovery = Recovery {
         is_new: stock.epoch.is_none(),
         was_closed: tail.is_closed,

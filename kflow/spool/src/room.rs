@@ -169,16 +169,9 @@ impl Writer {
         if mem::replace(&mut self.is_settled, true) {
             return;
         }
-        let Some(left) = self.shared.ledger().end_left_segment() else { return };
-        // Not in the middle of a block, which would be written again.
-        let end = left.end_offset.next_multiple_of(BLOCK_BYTES).min(left.file_bytes);
-        let file = self.shared.fs.open(&segment::name(left.number), Access::ReadWrite);
-        if file.and_then(|file| file.truncate(end)).is_ok() {
-            let mut ledger = self.shared.ledger();
-            let listed = ledger.segments.iter_mut().find(|segment| segment.number == left.number);
-            if let Some(segment) = listed {
-                segment.file_bytes = end;
-            }
+        let left = self.shared.ledger().end_left_segment();
+        if let Some(left) = left {
+            self.shared.cut(left.number, left.end_offset);
         }
     }
 

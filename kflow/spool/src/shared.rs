@@ -3,7 +3,7 @@
 //! All of it is behind one lock that is held for a few assignments, never while the disk works.
 
 use crate::cursor::Slot;
-use crate::fs::{File, Fs, Lock};
+use crate::fs::{Access, File, Fs, Lock};
 use crate::position::{Position, Tally};
 use crate::segment::{self, BLOCK_BYTES};
 use crate::stats::{Reason, State, Stats};
@@ -92,6 +92,23 @@ impl Shared {
         }
     }
 
+    /// Cuts a segment that is not written any more to the blocks that are needed up to `end`.
+    pub fn cut(&self, number: u64, end: u64) {
+        // Not in the middle of a block, which would be written again.
+        let end = end.next_multiple_of(BLOCK_BYTES);
+        let bytes = self.ledger().segment(number).map(|segment| segment.file_bytes);
+        if bytes.is_none_or(|bytes| bytes <= end) {
+            return;
+        }
+        let file = self.fs.open(&segment::name(number), Access::ReadWrite);
+        // Otherwise it takes more room than it needs, which is counted.
+        if file.and_then(|file| file.truncate(end)).is_ok()
+            && let Some(segment) = self.ledger().segment(number)
+        {
+            segment.file_bytes = end;
+        }
+    }
+
     pub fn sync_file(&self, file: &dyn File) -> io::Result<()> {
         self.count_failure(file.sync())
     }
@@ -109,6 +126,10 @@ impl Ledger {
     /// Where the segment at `index` ends.
     pub fn end_of(&self, index: usize) -> Position {
         self.segments.get(index + 1).map_or(self.safe, |next| next.first)
+    }
+
+    fn segment(&mut self, number: u64) -> Option<&mut Segment> {
+        self.segments.iter_mut().find(|segment| segment.number == number)
     }
 
     /// Drops the oldest segment, unless it is the last, and returns how much room that makes.

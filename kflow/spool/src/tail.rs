@@ -17,12 +17,16 @@ pub(crate) struct Tail {
     pub end: Position,
     /// Where what is not in doubt ends.
     pub safe_offset: u64,
+    /// Where all that is whole ends.
+    pub end_offset: u64,
     /// Batches that are whole, and in doubt.
     pub doubtful: Vec<(FrameHeader, Vec<u8>)>,
     /// The writer has closed the spool, so nothing can be missing at the end.
     pub is_closed: bool,
     /// Bytes behind the last frame that is whole.
     pub torn_bytes: u64,
+    /// Nothing there can turn out to be more than that.
+    pub is_rest_readable: bool,
 }
 
 impl Tail {
@@ -33,31 +37,33 @@ impl Tail {
         let frames = read_frames(epoch, stored);
         let stated = frames.iter().map(|(_, header)| header.safe_below).max();
         let safe_below = stored.first.sequence.max(safe_below).max(stated.unwrap_or(0));
-        let mut tail = Tail { end: stored.first, safe_offset: BLOCK_BYTES, ..Tail::default() };
-        let mut end_offset = BLOCK_BYTES;
+        let mut tail =
+            Tail { end: stored.first, safe_offset: BLOCK_BYTES, end_offset: BLOCK_BYTES, ..Tail::default() };
         let place = Place { epoch, segment: stored.number, offset: BLOCK_BYTES };
         let scan = Scan::new(&*stored.file, place, stored.file_bytes);
         for (offset, header) in frames {
             if header.is_end() {
                 tail.is_closed = true;
                 tail.end = tail.end.later(header.position);
-                end_offset = offset + header.frame_bytes();
+                tail.end_offset = offset + header.frame_bytes();
                 continue;
             }
             if header.position.sequence < safe_below {
                 tail.end = tail.end.later(header.behind());
                 tail.safe_offset = offset + header.frame_bytes();
-                end_offset = tail.safe_offset;
+                tail.end_offset = tail.safe_offset;
                 continue;
             }
             let mut payload = Vec::new();
-            if scan.read_payload(offset, &header, &mut payload) {
+            if scan.read_payload(offset, &header, &mut payload).unwrap_or(false) {
                 tail.end = tail.end.later(header.behind());
-                end_offset = offset + header.frame_bytes();
+                tail.end_offset = offset + header.frame_bytes();
                 tail.doubtful.push((header, payload));
             }
         }
-        tail.torn_bytes = data_behind(&*stored.file, end_offset, stored.file_bytes)?;
+        let rest = Rest::read(&*stored.file, tail.end_offset, stored.file_bytes)?;
+        tail.torn_bytes = rest.bytes;
+        tail.is_rest_readable = rest.is_readable;
         Ok(tail)
     }
 }
@@ -74,28 +80,36 @@ fn read_frames(epoch: u64, stored: &Stored) -> Vec<(u64, FrameHeader)> {
     frames
 }
 
-/// Bytes from `offset` to the last one that is not zero. An error if the last of them cannot be read.
-fn data_behind(file: &dyn File, offset: u64, end: u64) -> io::Result<u64> {
-    let mut data = 0;
-    let mut at = offset;
-    let mut window = vec![0; BLOCK_BYTES as usize];
-    let mut last = Ok(());
-    while at < end {
-        let read = read_full(file, &mut window, at);
-        let read = match read {
-            Ok(read) => {
-                last = Ok(());
-                read
+/// What is behind the last frame.
+struct Rest {
+    /// From there to the last byte that is not zero.
+    bytes: u64,
+    is_readable: bool,
+}
+
+impl Rest {
+    /// An error if the last block cannot be read.
+    fn read(file: &dyn File, offset: u64, end: u64) -> io::Result<Rest> {
+        let mut rest = Rest { bytes: 0, is_readable: true };
+        let mut at = offset;
+        let mut block = [0; BLOCK_BYTES as usize];
+        let mut last = Ok(());
+        while at < end {
+            let next = (at + BLOCK_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
+            let bytes = &mut block[..(next.min(end) - at) as usize];
+            match read_full(file, bytes, at) {
+                Ok(read) => {
+                    let data = bytes[..read].iter().rposition(|byte| *byte != 0);
+                    rest.bytes = data.map_or(rest.bytes, |data| at + data as u64 + 1 - offset);
+                    last = Ok(());
+                }
+                Err(error) => {
+                    rest.is_readable = false;
+                    last = Err(error);
+                }
             }
-            Err(error) => {
-                last = Err(error);
-                0
-            }
-        };
-        if let Some(last) = window[..read].iter().rposition(|byte| *byte != 0) {
-            data = at + last as u64 + 1 - offset;
+            at = next;
         }
-        at += BLOCK_BYTES;
+        last.map(|()| rest)
     }
-    last.map(|()| data)
 }

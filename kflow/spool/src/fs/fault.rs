@@ -16,7 +16,7 @@ pub enum Operation {
     Lock,
     FreeBytes,
     Random,
-    Read,
+    Read { offset: u64, bytes: usize },
     Write,
     Length,
     Allocate,
@@ -124,7 +124,8 @@ impl fmt::Debug for FaultFile {
 
 impl File for FaultFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        let allowed = ask(&self.plan, Operation::Read, &self.name)?.min(bytes.len());
+        let operation = Operation::Read { offset, bytes: bytes.len() };
+        let allowed = ask(&self.plan, operation, &self.name)?.min(bytes.len());
         self.inner.read_at(&mut bytes[..allowed], offset)
     }
 

@@ -50,7 +50,11 @@ pub struct TestDirectory(PathBuf);
 
 impl TestDirectory {
     pub fn new(test: &str) -> TestDirectory {
-        let path = std::env::temp_dir().join(format!("kflow-spool-{test}-{}", std::process::id()));
+        TestDirectory::new_in(&std::env::temp_dir(), test)
+    }
+
+    pub fn new_in(above: &Path, test: &str) -> TestDirectory {
+        let path = above.join(format!("kflow-spool-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).unwrap();
         TestDirectory(path)
