@@ -1,7 +1,7 @@
 //! Sends batches to receivers: one attempt a call. When and where to try again is the [policy](crate::retry)'s.
 
 use crate::error::Error;
-use crate::http::{Answer, HttpConfig, Network, Peer, header};
+use crate::http::{Answer, HttpConfig, Interrupter, Network, Peer, header};
 use crate::outcome::{Cause, Outcome, Trouble, presentable};
 use crate::retry::EndpointId;
 use crate::token::Token;
@@ -98,6 +98,16 @@ impl Client {
     /// The URL of a receiver, for messages.
     pub fn url(&self, EndpointId(index): EndpointId) -> &str {
         self.endpoints[index].0.as_str()
+    }
+
+    /// The URLs over which the token would go in the clear and leave this machine: worth a warning.
+    pub fn plain_urls(&self) -> impl Iterator<Item = &str> {
+        self.endpoints.iter().map(|(url, _)| url).filter(|url| url.is_exposed()).map(Url::as_str)
+    }
+
+    /// Lets another thread end a request that is under way, so that a stop does not wait for a server.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter::of(self.endpoints.iter().map(|(_, peer)| peer))
     }
 
     /// Sends the batch to one receiver and waits for the answer, no longer than the time limits say.

@@ -3,6 +3,7 @@
 //! It knows nothing of flows and devices. Redirects are not followed, so that no header reaches another server.
 
 use crate::clock::Clock;
+use crate::early::EarlyAnswers;
 use crate::error::Error;
 use crate::outcome::{Cause, Phase, RetryAfter, Trouble, presentable, retry_after};
 use crate::proxy::{ProxyConfig, ProxyEnvironment};
@@ -13,7 +14,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 use ureq::config::AutoHeaderValue;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 /// How servers are reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +126,8 @@ impl Network {
             .output_buffer_size(OUTPUT_BYTES)
             .build();
         let resolver = CachedResolver::new(Clock::start());
-        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), resolver);
+        let connector = DefaultConnector::default().chain(EarlyAnswers);
+        let agent = ureq::Agent::with_parts(config, connector, resolver);
         Ok(Peer { agent, user_agent: self.user_agent.clone() })
     }
 }
@@ -145,6 +147,24 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// Why the body is not whole, if it is not.
     pub(crate) cut: Option<Trouble>,
+}
+
+/// Ends requests from another thread.
+#[derive(Clone, Debug)]
+pub struct Interrupter(Vec<ureq::Agent>);
+
+impl Interrupter {
+    pub(crate) fn of<'a>(peers: impl Iterator<Item = &'a Peer>) -> Interrupter {
+        Interrupter(peers.map(|peer| peer.agent.clone()).collect())
+    }
+
+    /// Closes all connections: a request under way fails at once, as broken, and so does every later one. What is
+    /// not interrupted is the resolution of a name and the making of a TCP connection; they have their time limits.
+    pub fn interrupt(self) {
+        for agent in self.0 {
+            agent.shutdown();
+        }
+    }
 }
 
 impl Peer {

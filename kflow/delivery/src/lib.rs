@@ -24,6 +24,7 @@
 mod client;
 pub mod clock;
 pub mod device;
+mod early;
 mod error;
 mod http;
 mod outcome;
@@ -39,7 +40,7 @@ pub use client::{BATCH_HEADER, Batch, BatchName, Client, ContentEncoding, Creden
 pub use clock::{Clock, Jitter, Moment};
 pub use device::{Changes, Creation, Device, DeviceApi, DeviceStanding, DeviceWatch, Selector};
 pub use error::Error;
-pub use http::{HttpConfig, Timeouts};
+pub use http::{HttpConfig, Interrupter, Timeouts};
 pub use outcome::{Cause, Outcome, Phase, Remedy, RetryAfter, Trouble};
 pub use post::Poster;
 pub use proxy::{ProxyConfig, ProxyEnvironment, ProxyUrl};

@@ -69,7 +69,7 @@ impl ProxyConfig {
             ProxyConfig::Direct => return Ok(None),
             ProxyConfig::Url { url, except } => (Some(url), except),
             ProxyConfig::Environment(environment) => {
-                if is_loopback(url.host()) {
+                if url.is_loopback() {
                     return Ok(None);
                 }
                 let own = if url.is_https() { &environment.https_proxy } else { &environment.http_proxy };
@@ -90,10 +90,6 @@ fn parse(url: &ProxyUrl) -> Result<ureq::Proxy, Error> {
         ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https => Ok(proxy),
         _ => Err(Error::Proxy { what: "only http and https proxies are spoken to" }),
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Whether one of the rules names the server: `*`; a domain with all below it; `.domain` for what is below it alone;

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use ureq::http::Uri;
 
 /// The URLs of one of Kentik's regions, or of another service that lays its own out the same way.
@@ -93,6 +94,15 @@ impl Url {
     pub(crate) fn is_https(&self) -> bool {
         self.https
     }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+
+    /// What is sent there can be read on the way.
+    pub(crate) fn is_exposed(&self) -> bool {
+        !self.https && !self.is_loopback()
+    }
 }
 
 impl fmt::Debug for Url {
@@ -137,6 +147,20 @@ mod tests {
         );
         let url = Url::parse("http://[::1]:8080").unwrap();
         assert_eq!((url.host(), url.port(), url.is_https()), ("::1", 8080, false));
+    }
+
+    #[test]
+    fn plain_http_is_exposed_unless_it_stays_on_this_machine() {
+        for (text, exposed) in [
+            ("http://engine.internal/chf", true),
+            ("http://192.0.2.1/chf", true),
+            ("https://flow.kentik.com/chf", false),
+            ("http://localhost:8080/chf", false),
+            ("http://127.0.0.1/chf", false),
+            ("http://[::1]/chf", false),
+        ] {
+            assert_eq!(Url::parse(text).unwrap().is_exposed(), exposed, "{text}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub enum Behaviour {
     DripHead { pause: Duration },
     /// The connection is reset when so much of the body has arrived.
     ResetAfter { body_bytes: usize },
+    /// The answer comes when the head is read; the connection is closed while the body is under way.
+    EarlyAnswer { status: u16 },
     /// The request is read and the connection closed.
     CloseWithoutAnswer,
     /// A body of so many bytes.

@@ -47,6 +47,48 @@ pub(crate) fn flow(request: &mut Received, devices: &[Device]) -> (u16, Value) {
     }
 }
 
+/// Judges a request to `/dns`: concatenated maps of MessagePack, which are not looked into.
+pub(crate) fn dns(request: &mut Received) -> (u16, Value) {
+    posted(request, "application/chfdns", |body| {
+        let is_map = |byte: &u8| matches!(byte, 0x80..=0x8f | 0xde | 0xdf);
+        body.first().is_some_and(is_map).then_some(()).ok_or("the body is no map of MessagePack")
+    })
+}
+
+/// Judges a request to `/tsdb`: a JSON list of points.
+pub(crate) fn metrics(request: &mut Received) -> (u16, Value) {
+    posted(request, "application/json", |body| {
+        let points: Vec<Value> = serde_json::from_slice(body).map_err(|_| "the body is no list of JSON")?;
+        let whole = |point: &Value| {
+            point["metric"].is_string() && point["timestamp"].is_i64() && point["value"].is_number()
+        };
+        if points.iter().all(whole) { Ok(()) } else { Err("a point lacks metric, timestamp or value") }
+    })
+}
+
+fn posted(
+    request: &mut Received,
+    content_type: &str,
+    body: impl FnOnce(&[u8]) -> Result<(), &'static str>,
+) -> (u16, Value) {
+    if request.method != "POST" {
+        request.faults.push(format!("the method is {}, not POST", request.method));
+    }
+    if request.header("content-type") != [content_type] {
+        request.faults.push(format!("the content-type is not {content_type}"));
+    }
+    if !request.header("content-encoding").is_empty() {
+        request.faults.push("the body has an encoding".into());
+    }
+    if let Err(fault) = body(&request.body) {
+        request.faults.push(fault.into());
+    }
+    match request.faults.first() {
+        None => (200, json!({})),
+        Some(fault) => (400, json!({"error": fault})),
+    }
+}
+
 /// `sender_id=<company>%3A<name>%3A<device>&sid=0`, in this order and nothing else.
 fn has_form(query: &str) -> bool {
     let Some(sender) = query.strip_prefix("sender_id=").and_then(|rest| rest.strip_suffix("&sid=0")) else {

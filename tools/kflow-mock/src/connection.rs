@@ -71,6 +71,12 @@ fn exchange(
             shared.keep(request);
             return Ok(Next::Reset);
         }
+        Behaviour::EarlyAnswer { status } => {
+            shared.keep(request);
+            let body = json!({"error": "early"}).to_string();
+            write_answer(stream, status, &[], body.as_bytes())?;
+            return Ok(Next::Reset);
+        }
         Behaviour::SlowRead { bytes, pause } => {
             while request.body.len() < length {
                 let wanted = (request.body.len() + bytes.max(1)).min(length);
@@ -83,6 +89,7 @@ fn exchange(
         _ => read_body(stream, buffer, &mut request, length)?,
     }
     let (status, body) = judge(&mut request, shared);
+    request.honest_status = Some(status);
     let closes = request.header("connection").iter().any(|value| value.eq_ignore_ascii_case("close"));
     shared.keep(request);
     act(stream, behaviour, status, &body, shared).map(|next| if closes { Next::Close } else { next })
@@ -126,7 +133,11 @@ fn act(
                 write_now(stream, b".")?;
             }
         }
-        Behaviour::CloseWithoutAnswer | Behaviour::NeverRead | Behaviour::ResetAfter { .. } => {}
+        // The last three do not come this far.
+        Behaviour::CloseWithoutAnswer
+        | Behaviour::NeverRead
+        | Behaviour::ResetAfter { .. }
+        | Behaviour::EarlyAnswer { .. } => {}
     }
     Ok(Next::Close)
 }
@@ -141,6 +152,8 @@ fn judge(request: &mut Received, shared: &Shared) -> (u16, Value) {
     match request.route {
         Route::Flow => check::flow(request, &state.devices),
         Route::Api => devices::answer(request, &mut state.devices),
+        Route::Dns => check::dns(request),
+        Route::Metrics => check::metrics(request),
         Route::Other => (404, json!({"error": "there is nothing here"})),
     }
 }

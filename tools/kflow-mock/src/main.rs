@@ -69,6 +69,9 @@ fn print(out: &mut dyn Write, request: &Received) -> io::Result<()> {
     if let [batch] = request.header("x-kflow-batch")[..] {
         write!(out, ", batch {batch}")?;
     }
+    if let Some(status) = request.honest_status {
+        write!(out, " -> {status}")?;
+    }
     writeln!(out)?;
     for fault in &request.faults {
         writeln!(out, "   fault: {fault}")?;

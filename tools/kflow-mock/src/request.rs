@@ -15,6 +15,10 @@ pub enum Route {
     Flow,
     /// `/api/internal/…`: devices.
     Api,
+    /// `/dns`: answers to questions for names.
+    Dns,
+    /// `/tsdb`: what a sender measures of itself.
+    Metrics,
     /// Anything else.
     Other,
 }
@@ -34,6 +38,8 @@ pub struct Received {
     pub body: Vec<u8>,
     /// Records of the flow message, if it is one.
     pub records: Option<Vec<Chf>>,
+    /// The status of the honest answer, if the request was read whole; a script may have answered otherwise.
+    pub honest_status: Option<u16>,
     /// What a strict receiver finds wrong. Wrong credentials and unknown devices are not: they have their answers.
     pub faults: Vec<String>,
 }
@@ -101,6 +107,7 @@ fn parse_head(bytes: &[u8], connection: usize) -> io::Result<Option<(Received, u
         target,
         body: Vec::new(),
         records: None,
+        honest_status: None,
         faults: Vec::new(),
     };
     Ok(Some((request, used)))
@@ -108,12 +115,12 @@ fn parse_head(bytes: &[u8], connection: usize) -> io::Result<Option<(Received, u
 
 fn route_of(target: &str) -> Route {
     let path = target.split('?').next().unwrap_or_default();
-    if path == "/chf" {
-        Route::Flow
-    } else if path.starts_with("/api/internal/") {
-        Route::Api
-    } else {
-        Route::Other
+    match path {
+        "/chf" => Route::Flow,
+        "/dns" => Route::Dns,
+        "/tsdb" => Route::Metrics,
+        _ if path.starts_with("/api/internal/") => Route::Api,
+        _ => Route::Other,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Device, answer};
 use crate::client::{Account, Credentials};
 use crate::error::Error;
-use crate::http::{Answer, HttpConfig, Network, Peer};
+use crate::http::{Answer, HttpConfig, Interrupter, Network, Peer};
 use crate::outcome::{Cause, Remedy, Trouble, presentable};
 use crate::url::{Url, encode};
 use serde_json::json;
@@ -61,6 +61,16 @@ impl DeviceApi {
 
     pub fn url(&self) -> &str {
         self.base.as_str()
+    }
+
+    /// Whether the token would go in the clear and leave this machine: worth a warning.
+    pub fn is_exposed(&self) -> bool {
+        self.base.is_exposed()
+    }
+
+    /// Lets another thread end a call that is under way.
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter::of(std::iter::once(&self.peer))
     }
 
     /// Looks the device up. Where there is none, creates it if `creation` says with what: not for one that is named

@@ -1,6 +1,8 @@
 //! Whatever a server does, a send ends in time with an outcome that says what happened.
 
-use crate::support::{BRIEF, FIRST, NAME, batch, client, http, identity, plain_mock, send, send_to, trouble};
+use crate::support::{
+    AMPLE, BRIEF, FIRST, NAME, batch, client, http, identity, plain_mock, send, send_to, trouble,
+};
 use kflow_delivery::{Cause, HttpConfig, Moment, Outcome, Phase, Remedy, RetryAfter, Timeouts};
 use kflow_mock::{Behaviour, Route};
 use std::net::TcpListener;
@@ -98,9 +100,13 @@ fn no_listener_is_no_connection() {
 #[test]
 fn a_name_without_an_address_is_not_resolved() {
     // RFC 6761 keeps .invalid free of hosts.
-    let trouble = trouble(send(&client("http://receiver.invalid/chf", &http())));
-    assert_eq!(trouble.cause, Cause::Resolve, "{trouble}");
-    assert!(trouble.text.starts_with("receiver.invalid:80: "), "{trouble}");
+    let config = limits(|limits| limits.resolve = AMPLE / 2);
+    let trouble = trouble(send(&client("http://receiver.invalid/chf", &config)));
+    match trouble.cause {
+        Cause::Resolve => assert!(trouble.text.starts_with("receiver.invalid:80: "), "{trouble}"),
+        // Name servers that do not answer at all are late, not wrong.
+        cause => assert_eq!(cause, Cause::Timeout(Phase::Resolve)),
+    }
 }
 
 #[test]
@@ -172,6 +178,35 @@ fn a_reset_in_the_middle_of_the_body_is_a_broken_connection() {
     assert_eq!((trouble.cause, trouble.remedy()), (Cause::Broken, Remedy::Retry), "{trouble}");
     assert_eq!(mock.requests()[0].body.len(), 1000);
     assert_eq!(send(&client), Outcome::Delivered);
+}
+
+#[test]
+fn an_answer_that_comes_before_the_request_is_whole_is_heard() {
+    let mock = plain_mock();
+    let client = client(&mock.flow_url(), &http());
+    let body = vec![0x5a; 32 << 20];
+    for (status, remedy) in [(413, Remedy::GiveBack), (401, Remedy::CheckCredentials), (503, Remedy::Retry)] {
+        mock.script(Route::Flow, [Behaviour::EarlyAnswer { status }]);
+        let trouble = trouble(client.send(FIRST, &batch(&body), &identity(), Some(&NAME)));
+        assert_eq!((trouble.cause, trouble.remedy()), (Cause::Status(status), remedy), "{trouble}");
+        assert_eq!(trouble.text, "early");
+    }
+    assert_eq!(send(&client), Outcome::Delivered);
+    assert_eq!(mock.connections(), 4);
+}
+
+#[test]
+fn a_request_under_way_can_be_interrupted() {
+    let mock = plain_mock();
+    mock.usually(Route::Flow, Behaviour::Stall);
+    let client = client(&mock.flow_url(), &http());
+    let interrupter = client.interrupter();
+    let sender = std::thread::spawn(move || (trouble(send(&client)), trouble(send(&client))));
+    assert_eq!(mock.wait_for_requests(1, AMPLE).len(), 1);
+    interrupter.interrupt();
+    let (under_way, later) = sender.join().unwrap();
+    assert_eq!((under_way.cause, later.cause), (Cause::Broken, Cause::Broken));
+    assert_eq!(mock.requests().len(), 1);
 }
 
 #[test]
