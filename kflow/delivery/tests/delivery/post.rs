@@ -7,7 +7,7 @@ use kflow_mock::{Behaviour, MockConfig, Route};
 #[test]
 fn a_body_is_posted_as_it_is_over_one_connection() {
     let mock = plain_mock();
-    mock.script(Route::Other, [Behaviour::status(200), Behaviour::status(204)]);
+    mock.script(Route::Dns, [Behaviour::status(200), Behaviour::status(204)]);
     let url = mock.url() + "/dns";
     let poster = Poster::new(&url, "application/chfdns", &credentials(), &http()).unwrap();
     assert_eq!(poster.post(b"\x00one"), Outcome::Delivered);
@@ -25,7 +25,7 @@ fn a_body_is_posted_as_it_is_over_one_connection() {
 #[test]
 fn a_refusal_says_what_the_server_says() {
     let mock = plain_mock();
-    mock.script(Route::Other, [Behaviour::status(400)]);
+    mock.script(Route::Metrics, [Behaviour::status(400)]);
     let url = mock.url() + "/tsdb";
     let poster = Poster::new(&url, "application/json", &credentials(), &http()).unwrap();
     let trouble = trouble(poster.post(b"[]"));
