@@ -22,6 +22,7 @@ pub struct IpfixConfig {
     pub template_refresh: Duration,
     /// … or after so many messages.
     pub template_refresh_messages: u32,
+    pub elements: Elements,
     pub biflow: Biflow,
     pub times: Times,
     pub transactions: Transactions,
@@ -49,6 +50,16 @@ pub enum Format {
 pub enum Transport {
     Udp,
     Tcp,
+}
+
+/// Which elements there are (IPFIX; NetFlow has none of this project's own).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elements {
+    /// IANA's and this project's own.
+    All,
+    /// IANA's only: what NetFlow has too, frame bytes and the name of the application's protocol. For collectors that
+    /// cannot do with more. Transactions are left out.
+    Standard,
 }
 
 /// What becomes of the two directions of a flow (IPFIX; NetFlow knows one only).
@@ -129,6 +140,7 @@ impl IpfixConfig {
             message_bytes_max: None,
             template_refresh: Duration::from_secs(60),
             template_refresh_messages: 1_000,
+            elements: Elements::All,
             biflow: Biflow::TwoRecords,
             times: Times::Milliseconds,
             transactions: Transactions::LeaveOut,

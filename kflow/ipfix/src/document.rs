@@ -166,6 +166,10 @@ a test compares the two. What the columns mean exactly is in [COLUMNS.md](../COL
   apply: no TCP for other protocols, no TCP trouble if there was none.
 - Fields cannot be absent from one record, so a value that may be **unknown** is 0 if it is, and `…_known` says which are.
 - A direction without packets has no record of its own, so what the other side announced in its handshake is not said then.
+- With `elements = standard` there are only IANA's elements of the first table, except for those of records with a VLAN
+  behind the outermost, fragments or congestion marks.
+- Wireshark shows templates of up to 60 fields, unless its preference `cflow.max_template_fields` is raised; those of TCP
+  with trouble and an application have more.
 - The Community ID and what else follows from other columns is not sent.
 - Texts are cut if a record would not fit a message otherwise, and that is counted.
 ";

@@ -10,9 +10,9 @@
 //!    one; if it does not fit there either, its texts are cut.
 //! 5. The message goes out when it is full, and at the end of the batch.
 
-use crate::config::{Biflow, Format, IpfixConfig, Transactions, Transport};
+use crate::config::{Biflow, Elements, Format, IpfixConfig, Transactions, Transport};
 use crate::element::{Sender, Side};
-use crate::message::{Draft, Header, Message};
+use crate::message::{Delivery, Draft, Header, Message};
 use crate::sampling;
 use crate::shape::{Leads, Shape};
 use crate::template::{Templates, options_set};
@@ -98,13 +98,13 @@ impl Encoder {
         self.sequence = 0;
     }
 
-    /// Makes a batch into messages, each handed to `send`, which returns whether it went out. `uptime_ns` is a steady
+    /// Makes a batch into messages, each handed to `send`, which says what became of it. `uptime_ns` is a steady
     /// clock, by which announcements are repeated.
     pub fn encode(
         &mut self,
         records: &[FlowRecord],
         uptime_ns: u64,
-        mut send: impl FnMut(Message<'_>) -> bool,
+        mut send: impl FnMut(Message<'_>) -> Delivery,
     ) -> Counts {
         self.counts = Counts::default();
         self.begin_round_if_due(uptime_ns);
@@ -137,11 +137,17 @@ impl Encoder {
 
     fn is_left_out(&self, record: &FlowRecord) -> bool {
         let has_options = self.config.format == Format::Ipfix;
-        let is_wanted = has_options && self.config.transactions == Transactions::Options;
+        let has_all = self.config.elements == Elements::All;
+        let is_wanted = has_options && has_all && self.config.transactions == Transactions::Options;
         record.end_reason == EndReason::Transaction && !is_wanted
     }
 
-    fn put_record(&mut self, index: usize, record: &FlowRecord, send: &mut impl FnMut(Message<'_>) -> bool) {
+    fn put_record(
+        &mut self,
+        index: usize,
+        record: &FlowRecord,
+        send: &mut impl FnMut(Message<'_>) -> Delivery,
+    ) {
         let side = |sender| Side { record, sender, boot_ms: 0 };
         let is_one = record.end_reason == EndReason::Transaction || self.config.biflow == Biflow::Rfc5103;
         if is_one && self.config.format == Format::Ipfix {
@@ -164,7 +170,7 @@ impl Encoder {
         index: usize,
         side: Side<'_>,
         leads: Leads,
-        send: &mut impl FnMut(Message<'_>) -> bool,
+        send: &mut impl FnMut(Message<'_>) -> Delivery,
     ) {
         if self.config.format == Format::NetflowV9 && !self.times.reach(&side) {
             self.finish(send);
@@ -247,7 +253,7 @@ impl Encoder {
         &mut self,
         index: usize,
         shape: Shape,
-        send: &mut impl FnMut(Message<'_>) -> bool,
+        send: &mut impl FnMut(Message<'_>) -> Delivery,
     ) -> bool {
         let template = self.templates.get(shape, &self.config);
         if template.announced == self.rounds.current {
@@ -276,7 +282,7 @@ impl Encoder {
     }
 
     /// Hands the message over, if there is anything in it. Whether it went out.
-    fn finish(&mut self, send: &mut impl FnMut(Message<'_>) -> bool) -> bool {
+    fn finish(&mut self, send: &mut impl FnMut(Message<'_>) -> Delivery) -> bool {
         if self.draft.is_empty() {
             return true;
         }
@@ -286,17 +292,17 @@ impl Encoder {
             Format::Ipfix => self.draft.data_records(),
             Format::NetflowV9 => 1,
         };
-        let is_sent = send(self.draft.finish(&header));
+        let delivery = send(self.draft.finish(&header));
         // Also of what did not go out: the collector sees how much is missing.
         self.sequence = self.sequence.wrapping_add(counted);
         self.rounds.messages = self.rounds.messages.saturating_add(1);
         self.draft.clear();
         self.times.end_ms = 0;
-        if !is_sent {
+        if delivery != Delivery::Sent {
             self.announce_again();
             self.rounds.rate = self.rounds.rate.map(|_| UNKNOWN_RATE);
         }
-        is_sent
+        delivery != Delivery::Failed
     }
 }
 

@@ -11,6 +11,7 @@ mod counters;
 mod document;
 mod element;
 mod encoder;
+mod flight;
 mod message;
 mod sampling;
 mod shape;
@@ -19,11 +20,11 @@ mod template;
 mod transport;
 
 pub use config::{
-    Biflow, ConfigError, EXAMPLE_ENTERPRISE, Format, IpfixConfig, MESSAGE_BYTES_MIN, Sampling,
+    Biflow, ConfigError, EXAMPLE_ENTERPRISE, Elements, Format, IpfixConfig, MESSAGE_BYTES_MIN, Sampling,
     TCP_MESSAGE_BYTES, Times, Transactions, Transport, UDP_MESSAGE_BYTES,
 };
 pub use counters::{Count, IpfixCounters};
 pub use document::document;
 pub use encoder::{Counts, Encoder};
-pub use message::Message;
+pub use message::{Delivery, Message};
 pub use sink::IpfixSink;

@@ -21,6 +21,16 @@ pub struct Message<'a> {
     pub records: Range<usize>,
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It went out.
+    Sent,
+    /// It went out, and one before it that seemed to be sent did not arrive.
+    SentAfterLoss,
+    Failed,
+}
+
 /// The values of a header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {

@@ -1,8 +1,8 @@
 //! What a record has something in, of which its template follows.
 
-use crate::config::{Biflow, Format, IpfixConfig};
+use crate::config::{Biflow, Elements, Format, IpfixConfig};
 use crate::element::{Side, own};
-use kflow::{AppProtocol, EndReason};
+use kflow::{AppProtocol, EndReason, FlowRecord, TunnelKind};
 
 /// What a record has something in: one bit a part, the application's protocol above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,45 +35,57 @@ impl Shape {
     /// direction that `leads`.
     pub fn of(side: &Side<'_>, leads: Leads, config: &IpfixConfig) -> Shape {
         let record = side.record;
-        let mut bits = 0;
-        let mut set = |bit: u64, is_set: bool| bits |= if is_set { bit } else { 0 };
-        set(Self::IPV6, record.source.address.is_ipv6() || record.destination.address.is_ipv6());
-        set(Self::ICMP, matches!(record.protocol, ICMP | ICMP_V6));
-        set(Self::SAMPLED, record.sample_rate > 1);
-        set(Self::MPLS, side.counters().mpls_label.is_some());
+        let is_ipv6 = record.source.address.is_ipv6() || record.destination.address.is_ipv6();
+        let key = Self::IPV6.when(is_ipv6)
+            | Self::ICMP.when(matches!(record.protocol, ICMP | ICMP_V6))
+            | Self::SAMPLED.when(record.sample_rate > 1);
         if config.format == Format::NetflowV9 {
-            return Shape(bits);
+            return Shape(key | Self::MPLS.when(side.counters().mpls_label.is_some()));
         }
-        let is_first = leads == Leads::Flow;
+        let is_all = config.elements == Elements::All;
+        let parts = match record.end_reason {
+            EndReason::Transaction => Self::TRANSACTION,
+            _ if is_all => Self::standard(side, config) | Self::own(side, leads, config),
+            _ => Self::standard(side, config),
+        };
+        let application = if leads == Leads::Flow { Self::application(record, is_all) } else { 0 };
+        Shape(key | parts | application)
+    }
+
+    fn standard(side: &Side<'_>, config: &IpfixConfig) -> u64 {
+        let is_both = config.biflow == Biflow::Rfc5103;
+        let back = side.turned();
+        Self::MPLS.when(side.counters().mpls_label.is_some())
+            | Self::BACK.when(is_both)
+            | Self::MPLS_BACK.when(is_both && back.counters().mpls_label.is_some())
+    }
+
+    fn own(side: &Side<'_>, leads: Leads, config: &IpfixConfig) -> u64 {
+        let record = side.record;
+        let (is_first, is_both) = (leads == Leads::Flow, config.biflow == Biflow::Rfc5103);
         let is_tcp = record.protocol == TCP;
-        if record.end_reason == EndReason::Transaction {
-            bits &= !Self::MPLS;
-            bits |= Self::TRANSACTION;
-        } else {
-            let is_both = config.biflow == Biflow::Rfc5103;
-            let back = side.turned();
-            set(Self::PATH, own::has_path(side));
-            set(Self::PPPOE, record.pppoe_session != 0);
-            set(Self::TUNNEL, record.tunnel.kind != kflow::TunnelKind::None);
-            if record.tunnel.kind != kflow::TunnelKind::None {
-                let (source, destination) = side.tunnel_ends();
-                set(Self::TUNNEL_SOURCE_IPV6, source.is_ipv6());
-                set(Self::TUNNEL_DESTINATION_IPV6, destination.is_ipv6());
-            }
-            set(Self::LATENCY, is_first && own::has_latency(side));
-            set(Self::CONNECTION, is_first && is_tcp);
-            set(Self::TCP, is_tcp);
-            set(Self::TROUBLE, is_tcp && own::has_trouble(side));
-            set(Self::BACK, is_both);
-            set(Self::PATH_BACK, is_both && own::has_path(&back));
-            set(Self::MPLS_BACK, is_both && back.counters().mpls_label.is_some());
-            set(Self::TROUBLE_BACK, is_both && is_tcp && own::has_trouble(&back));
-        }
-        if let Some(protocol) = record.app_protocol.filter(|_| is_first) {
-            bits |= Self::APPLICATION | u64::from(protocol.number()) << Self::PROTOCOL_SHIFT;
-            bits |= if record.application.is_some() { Self::SAID } else { 0 };
-        }
-        Shape(bits)
+        let is_inside = record.tunnel.kind != TunnelKind::None;
+        let (tunnel_source, tunnel_destination) = side.tunnel_ends();
+        let back = side.turned();
+        Self::PATH.when(own::has_path(side))
+            | Self::PATH_BACK.when(is_both && own::has_path(&back))
+            | Self::PPPOE.when(record.pppoe_session != 0)
+            | Self::TUNNEL.when(is_inside)
+            | Self::TUNNEL_SOURCE_IPV6.when(is_inside && tunnel_source.is_ipv6())
+            | Self::TUNNEL_DESTINATION_IPV6.when(is_inside && tunnel_destination.is_ipv6())
+            | Self::LATENCY.when(is_first && own::has_latency(side))
+            | Self::CONNECTION.when(is_first && is_tcp)
+            | Self::TCP.when(is_tcp)
+            | Self::TROUBLE.when(is_tcp && own::has_trouble(side))
+            | Self::TROUBLE_BACK.when(is_both && is_tcp && own::has_trouble(&back))
+    }
+
+    /// The name of the protocol, and with all elements its fields.
+    fn application(record: &FlowRecord, is_all: bool) -> u64 {
+        let Some(protocol) = record.app_protocol else { return 0 };
+        let fields = u64::from(protocol.number()) << Self::PROTOCOL_SHIFT
+            | Self::SAID.when(record.application.is_some());
+        Self::APPLICATION | if is_all { fields } else { 0 }
     }
 
     /// The shape with all parts that may as well be said to be zero.
@@ -101,6 +113,17 @@ impl Shape {
     pub fn protocol(self) -> Option<AppProtocol> {
         AppProtocol::from_number((self.0 >> Self::PROTOCOL_SHIFT) as u16)
             .filter(|_| self.has(Self::APPLICATION))
+    }
+}
+
+/// A bit that is set or not.
+trait Bit {
+    fn when(self, is_set: bool) -> u64;
+}
+
+impl Bit for u64 {
+    fn when(self, is_set: bool) -> u64 {
+        if is_set { self } else { 0 }
     }
 }
 

@@ -6,7 +6,7 @@
 mod support;
 
 use kflow::{EndReason, FlowRecord};
-use kflow_ipfix::{Biflow, Encoder, Format, IpfixConfig, Sampling, Times, Transactions};
+use kflow_ipfix::{Biflow, Delivery, Encoder, Format, IpfixConfig, Sampling, Times, Transactions};
 use std::fs;
 use std::path::Path;
 
@@ -46,7 +46,7 @@ fn messages(records: &[FlowRecord], configure: fn(&mut IpfixConfig)) -> Vec<u8> 
     for batch in records.chunks(16) {
         encoder.encode(batch, 0, |message| {
             messages.extend_from_slice(message.bytes);
-            true
+            Delivery::Sent
         });
     }
     messages
@@ -108,7 +108,7 @@ fn a_message_of_ipfix_is_laid_out_as_in_rfc_7011() {
     let mut found = Vec::new();
     encoder.encode(&[plain_record()], 0, |message| {
         found.extend_from_slice(message.bytes);
-        true
+        Delivery::Sent
     });
     assert_eq!(found, expected);
 }
@@ -135,7 +135,7 @@ fn a_message_of_netflow_is_laid_out_as_in_rfc_3954() {
     let mut found = Vec::new();
     encoder.encode(&[plain_record()], 0, |message| {
         found.extend_from_slice(message.bytes);
-        true
+        Delivery::Sent
     });
     assert_eq!(found, expected);
 }

@@ -9,7 +9,8 @@ use any::any_record;
 use kflow::application::Datum;
 use kflow::{DirectionCounters, EndReason, FlowRecord, TcpDirection, Tunnel};
 use kflow_ipfix::{
-    Biflow, Counts, Encoder, Format, IpfixConfig, MESSAGE_BYTES_MIN, Sampling, Times, Transactions, Transport,
+    Biflow, Counts, Delivery, Encoder, Format, IpfixConfig, MESSAGE_BYTES_MIN, Sampling, Times, Transactions,
+    Transport,
 };
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -57,7 +58,7 @@ fn exchange(config: &IpfixConfig, batches: &[Vec<FlowRecord>]) -> (Vec<Told>, Ve
             let decoded = decoder.decode(message.bytes);
             assert_eq!(decoded.domain, config.domain);
             all.extend(decoded.records.iter().filter_map(|data| told(data, &decoded, config.enterprise)));
-            true
+            Delivery::Sent
         }));
         assert_eq!(next.end, sent);
     }
@@ -290,7 +291,7 @@ proptest! {
                 } else {
                     is_lost[message.records.clone()].fill(true);
                 }
-                arrives
+                if arrives { Delivery::Sent } else { Delivery::Failed }
             });
             // All of a record that is not lost came; of the others a part may have.
             let whole = sent.iter().zip(&is_lost).filter(|(_, is_lost)| !**is_lost).map(|(record, _)| *record);

@@ -1,6 +1,7 @@
 //! Messages to the collector, and what is known of those that did not get there.
 
 mod backoff;
+mod socket;
 mod tcp;
 mod udp;
 
@@ -12,20 +13,6 @@ use crate::clock::Clock;
 use crate::config::IpfixConfig;
 use std::io;
 use std::time::Duration;
-
-/// What became of a message.
-#[derive(Debug)]
-pub(crate) struct Fate {
-    pub sent: io::Result<()>,
-    /// Set if it turned out that the message before did not arrive, though it seemed to be sent.
-    pub earlier_lost: Option<io::Error>,
-}
-
-impl Fate {
-    fn of(sent: io::Result<()>) -> Fate {
-        Fate { sent, earlier_lost: None }
-    }
-}
 
 /// Whether there is somebody to send to.
 #[derive(Debug)]

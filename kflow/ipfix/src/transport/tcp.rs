@@ -1,6 +1,7 @@
 //! A connection. What the peer does not read in time is not sent to it; what it never reads ends the connection.
 
-use super::{Backoff, Budget, Fate, Readiness, wait};
+use super::socket::{abort_on_drop, unacknowledged_bytes};
+use super::{Backoff, Budget, Readiness, wait};
 use crate::config::IpfixConfig;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,9 +20,10 @@ pub(crate) struct Tcp {
     is_blocking: bool,
     backoff: Backoff,
     wait: Duration,
-    /// The message that `rest` is of got lost with its connection.
-    is_rest_lost: bool,
-    disconnects: u64,
+    /// Bytes of the connection that the kernel took.
+    written: u64,
+    /// How much of an earlier connection's bytes arrived, until it is asked for.
+    ended: Option<u64>,
 }
 
 impl Tcp {
@@ -35,8 +37,8 @@ impl Tcp {
             is_blocking: true,
             backoff: Backoff::new(config.reconnect),
             wait: wait(config),
-            is_rest_lost: false,
-            disconnects: 0,
+            written: 0,
+            ended: None,
         }
     }
 
@@ -58,6 +60,7 @@ impl Tcp {
             Ok(stream) => {
                 self.stream = Some(stream);
                 self.is_blocking = true;
+                self.written = 0;
                 Readiness::New
             }
             Err(error) => {
@@ -75,15 +78,31 @@ impl Tcp {
     }
 
     /// Sends a message, or none of it.
-    pub fn send(&mut self, message: &[u8], budget: &Budget) -> Fate {
-        let sent = self.push_rest(budget).and_then(|()| match self.push(message, budget)? {
+    pub fn send(&mut self, message: &[u8], budget: &Budget) -> io::Result<()> {
+        self.push_rest(budget)?;
+        match self.push(message, budget)? {
             0 => Err(ErrorKind::TimedOut.into()),
             taken => {
                 self.rest.extend_from_slice(&message[taken..]);
                 Ok(())
             }
-        });
-        Fate { sent, earlier_lost: self.take_rest_lost() }
+        }
+    }
+
+    /// Where the messages that were sent end in the bytes of the connection.
+    pub fn end(&self) -> u64 {
+        self.written + self.rest.len() as u64
+    }
+
+    /// How much of the connection's bytes the peer's end has; `None` if it is not known, or there is no connection.
+    pub fn acknowledged(&self) -> Option<u64> {
+        let unacknowledged = unacknowledged_bytes(self.stream.as_ref()?).ok()?;
+        Some(self.written.saturating_sub(unacknowledged))
+    }
+
+    /// If the connection ended since the last call: how much of its bytes arrived.
+    pub fn take_end(&mut self) -> Option<u64> {
+        self.ended.take()
     }
 
     /// Sends what is left of the message before.
@@ -92,24 +111,16 @@ impl Tcp {
             return Ok(());
         }
         let rest = std::mem::take(&mut self.rest);
-        let pushed = self.push(&rest, budget);
-        self.is_rest_lost |= pushed.is_err();
-        self.rest.extend_from_slice(&rest[pushed?..]);
+        let taken = self.push(&rest, budget)?;
+        self.rest.extend_from_slice(&rest[taken..]);
         if self.rest.is_empty() { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
     }
 
-    /// Whether the message that was sent in part got lost since the last call.
-    pub fn take_rest_lost(&mut self) -> Option<io::Error> {
-        std::mem::take(&mut self.is_rest_lost).then(|| ErrorKind::ConnectionReset.into())
-    }
-
-    /// Connections that ended since the last call.
-    pub fn take_disconnects(&mut self) -> u64 {
-        std::mem::take(&mut self.disconnects)
-    }
-
-    /// Ends the connection in order: the kernel goes on to deliver what it has.
-    pub fn close(&mut self) {
+    /// Ends the connection in order: the kernel goes on to deliver what it has. If that is not all, it is broken off.
+    pub fn close(&mut self, uptime: Duration) {
+        if !self.rest.is_empty() {
+            return self.disconnect(uptime);
+        }
         if let Some(stream) = self.stream.take() {
             // It may be closed from the other end already.
             let _ = stream.shutdown(Shutdown::Write);
@@ -127,6 +138,7 @@ impl Tcp {
                 Ok(0) => return Err(self.broken(ErrorKind::WriteZero.into(), budget)),
                 Ok(more) => {
                     taken += more;
+                    self.written += more as u64;
                     self.stalled_since = None;
                     self.backoff.succeeded();
                 }
@@ -172,13 +184,13 @@ impl Tcp {
     }
 
     fn disconnect(&mut self, uptime: Duration) {
-        if self.stream.take().is_none() {
-            return;
-        }
-        self.is_rest_lost |= !self.rest.is_empty();
+        let Some(stream) = &self.stream else { return };
+        // Cannot fail on a socket; if it did, what is counted as lost might arrive.
+        let _ = abort_on_drop(stream);
+        self.ended = Some(self.acknowledged().unwrap_or_default());
+        self.stream = None;
         self.rest.clear();
         self.stalled_since = None;
         self.backoff.failed(uptime);
-        self.disconnects += 1;
     }
 }

@@ -1,6 +1,6 @@
 //! Datagrams. That nobody listens is known only if the other host says so, and only afterwards.
 
-use super::{Backoff, Budget, Fate, Readiness, wait};
+use super::{Backoff, Budget, Readiness, wait};
 use crate::config::IpfixConfig;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -60,9 +60,10 @@ impl Udp {
         Ok(socket)
     }
 
-    /// Sends a message. Once the budget is used up, what the kernel does not take at once fails.
-    pub fn send(&mut self, message: &[u8], budget: &Budget) -> Fate {
-        let Some(socket) = &self.socket else { return Fate::of(Err(ErrorKind::NotConnected.into())) };
+    /// Sends a message. Once the budget is used up, what the kernel does not take at once fails. Returns an error
+    /// for the message, and whether it turned out that the one before did not arrive.
+    pub fn send(&mut self, message: &[u8], budget: &Budget) -> (io::Result<()>, Option<io::Error>) {
+        let Some(socket) = &self.socket else { return (Err(ErrorKind::NotConnected.into()), None) };
         let is_blocking = !budget.is_used_up();
         if self.is_blocking != is_blocking {
             // Cannot fail on a socket; if it did, calls would wait as before.
@@ -72,9 +73,9 @@ impl Udp {
         match socket.send(message) {
             // The kernel tells of an earlier datagram by the next call, which it does not carry out.
             Err(refused) if refused.kind() == ErrorKind::ConnectionRefused => {
-                Fate { sent: socket.send(message).map(drop), earlier_lost: Some(refused) }
+                (socket.send(message).map(drop), Some(refused))
             }
-            sent => Fate::of(sent.map(drop)),
+            sent => (sent.map(drop), None),
         }
     }
 

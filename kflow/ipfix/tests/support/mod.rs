@@ -3,6 +3,7 @@
 
 pub mod decoder;
 pub mod nfcapd;
+pub mod pcap;
 pub mod records;
 
 use kflow::application::Draft;
