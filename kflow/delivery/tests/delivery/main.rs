@@ -7,5 +7,6 @@ mod post;
 mod proxy;
 mod secrecy;
 mod send;
+mod sender;
 mod support;
 mod tls;

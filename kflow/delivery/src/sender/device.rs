@@ -1,0 +1,181 @@
+//! Whose records they are: the device as a sender's threads see it, and the thread that keeps it up to date.
+
+use crate::{
+    Clock, Jitter, Moment,
+    device::{Creation, Device, DeviceApi, DeviceStanding, DeviceWatch, Selector, recall, remember},
+};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+/// Where knowledge of the device comes from.
+#[derive(Debug)]
+pub enum DeviceSource {
+    /// The configuration says all.
+    Fixed(Device),
+    /// It is looked up, and looked at again every 20 minutes.
+    Api(Box<Lookup>),
+}
+
+/// How a device is looked up.
+#[derive(Debug)]
+pub struct Lookup {
+    pub api: DeviceApi,
+    pub selector: Selector,
+    /// What the device is created with where there is none.
+    pub creation: Option<Creation>,
+    /// File that keeps the last answer.
+    pub memory: Option<PathBuf>,
+    /// The last answer, if it is there already.
+    pub known: Option<Device>,
+}
+
+/// The device as it is known now.
+#[derive(Debug)]
+pub(super) struct DeviceCell {
+    state: Mutex<State>,
+    /// Rung when the device is to be looked up before its time, and at the stop.
+    hastened: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    watch: DeviceWatch,
+    /// The same as the watch's, to be shared.
+    device: Option<Arc<Device>>,
+    is_stopping: bool,
+}
+
+impl DeviceCell {
+    /// With the thread that looks the device up, if it has to be.
+    pub fn start(
+        source: DeviceSource,
+        clock: Clock,
+    ) -> io::Result<(Arc<DeviceCell>, Option<JoinHandle<()>>)> {
+        let (watch, lookup) = match source {
+            DeviceSource::Fixed(device) => (DeviceWatch::fixed(device), None),
+            DeviceSource::Api(mut lookup) => (lookup.watch(clock.now()), Some(lookup)),
+        };
+        let device = watch.device().cloned().map(Arc::new);
+        let cell = Arc::new(DeviceCell {
+            state: Mutex::new(State { watch, device, is_stopping: false }),
+            hastened: Condvar::new(),
+        });
+        let Some(lookup) = lookup else { return Ok((cell, None)) };
+        let of_thread = cell.clone();
+        let thread = thread::Builder::new()
+            .name("device".to_owned())
+            .spawn(move || of_thread.keep_up_to_date(&lookup, clock))?;
+        Ok((cell, Some(thread)))
+    }
+
+    /// `None` until it is known.
+    pub fn current(&self) -> Option<Arc<Device>> {
+        self.lock().device.clone()
+    }
+
+    pub fn standing(&self) -> DeviceStanding {
+        self.lock().watch.standing().clone()
+    }
+
+    /// A receiver says that it does not know the device.
+    pub fn hasten(&self, now: Moment) {
+        self.lock().watch.hasten(now);
+        self.hastened.notify_one();
+    }
+
+    /// Ends the thread, as soon as it has no request under way.
+    pub fn stop(&self) {
+        self.lock().is_stopping = true;
+        self.hastened.notify_one();
+    }
+
+    fn keep_up_to_date(&self, lookup: &Lookup, clock: Clock) {
+        while self.wait_until_due(clock) {
+            let answer = lookup.api.find(&lookup.selector, lookup.creation.as_ref());
+            let mut state = self.lock();
+            let before = state.watch.standing().clone();
+            let changes = state.watch.take(answer, clock.now(), Jitter::draw());
+            report(&before, state.watch.standing(), lookup.api.url());
+            if !changes.any() {
+                continue;
+            }
+            state.device = state.watch.device().cloned().map(Arc::new);
+            let device = state.device.clone();
+            drop(state);
+            if let Some(device) = device {
+                tracing::info!(id = device.id, name = device.name, ?changes, "the device is known");
+                lookup.remember(&device);
+            }
+        }
+    }
+
+    /// False at the stop.
+    fn wait_until_due(&self, clock: Clock) -> bool {
+        let mut state = self.lock();
+        loop {
+            if state.is_stopping {
+                return false;
+            }
+            let due = state.watch.due().expect("a device that is looked up is due at some time");
+            let now = clock.now();
+            if due <= now {
+                return true;
+            }
+            let waited = self.hastened.wait_timeout(state, due.since(now));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lookup {
+    fn watch(&mut self, now: Moment) -> DeviceWatch {
+        if let Some(device) = self.known.take() {
+            let mut watch = DeviceWatch::looking(None);
+            watch.take(Ok(device), now, Jitter::draw());
+            return watch;
+        }
+        let remembered = self.memory.as_deref().map(|path| recall(path, &self.key()));
+        let remembered = remembered.transpose().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was known of the device is lost");
+            None
+        });
+        DeviceWatch::looking(remembered.flatten())
+    }
+
+    fn remember(&self, device: &Device) {
+        let Some(path) = &self.memory else { return };
+        if let Err(error) = remember(path, &self.key(), device) {
+            tracing::warn!(%error, "the device is not remembered; a start without the API would wait for it");
+        }
+    }
+
+    fn key(&self) -> String {
+        format!("{} at {}", self.selector, self.api.url())
+    }
+}
+
+/// Says what has become different about what is known.
+fn report(before: &DeviceStanding, now: &DeviceStanding, url: &str) {
+    match (before, now) {
+        (DeviceStanding::Stale { .. }, DeviceStanding::Stale { .. })
+        | (DeviceStanding::Gone { .. }, DeviceStanding::Gone { .. }) => {}
+        (_, DeviceStanding::Stale { trouble, .. }) => {
+            tracing::warn!(url, %trouble, "the device cannot be looked up");
+        }
+        (_, DeviceStanding::Gone { text, .. }) => {
+            tracing::error!(url, text, "the API does not know the device");
+        }
+        (DeviceStanding::Stale { .. } | DeviceStanding::Gone { .. }, DeviceStanding::Current) => {
+            tracing::info!(url, "the device can be looked up again");
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,143 @@
+//! Records to bodies, for a device.
+
+use crate::{
+    ContentEncoding,
+    device::Device,
+    window::{FACTOR_ONE, OfFlow},
+};
+use flate2::{Compression, write::GzEncoder};
+use kflow::{
+    FlowRecord,
+    chf::Chf,
+    codec::{ChfEncoder, Encoder},
+    device::DeviceColumns,
+};
+use std::io::Write;
+
+/// Makes bodies of records.
+pub trait Pack: Send + 'static {
+    type Record: OfFlow + Send + 'static;
+
+    /// Bodies are for this device from now on.
+    fn set_device(&mut self, device: &Device);
+
+    /// One body with these records, each of which stands for so many hundredths. The records may be changed.
+    fn pack(&mut self, records: &mut [Self::Record], factor_hundredths: u32) -> Result<&[u8], kflow::Error>;
+
+    fn encoding(&self) -> ContentEncoding;
+}
+
+/// For the records of a sensor.
+#[derive(Debug)]
+pub struct FlowPack {
+    encoder: Encoder,
+    columns: Columns,
+    body: Bodies,
+    encoding: ContentEncoding,
+}
+
+/// Which custom columns messages have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// Those that the device has, under its numbers: for Kentik's receivers.
+    OfDevice,
+    /// All, and their names in each message.
+    Named,
+}
+
+/// For records that are what the schema has.
+#[derive(Debug)]
+pub struct ChfPack {
+    encoder: ChfEncoder,
+    device_id: u32,
+    body: Bodies,
+    encoding: ContentEncoding,
+}
+
+impl FlowPack {
+    pub fn new(columns: Columns, encoding: ContentEncoding) -> FlowPack {
+        FlowPack { encoder: Encoder::new(), columns, body: Bodies::default(), encoding }
+    }
+}
+
+impl Pack for FlowPack {
+    type Record = FlowRecord;
+
+    fn set_device(&mut self, device: &Device) {
+        if self.columns == Columns::OfDevice {
+            self.encoder = Encoder::for_device(&device_columns(device));
+        }
+    }
+
+    fn pack(&mut self, records: &mut [FlowRecord], factor_hundredths: u32) -> Result<&[u8], kflow::Error> {
+        let message = self.encoder.encode_thinned(records, factor_hundredths)?;
+        self.body.write(message)
+    }
+
+    fn encoding(&self) -> ContentEncoding {
+        self.encoding
+    }
+}
+
+impl ChfPack {
+    pub fn new(encoding: ContentEncoding) -> ChfPack {
+        ChfPack { encoder: ChfEncoder::new(), device_id: 0, body: Bodies::default(), encoding }
+    }
+}
+
+impl Pack for ChfPack {
+    type Record = Chf;
+
+    fn set_device(&mut self, device: &Device) {
+        self.device_id = device.id;
+    }
+
+    fn pack(&mut self, records: &mut [Chf], factor_hundredths: u32) -> Result<&[u8], kflow::Error> {
+        for record in &mut *records {
+            record.device_id = self.device_id;
+            record.sample_rate = thinned_rate(record, factor_hundredths);
+            record.sample_adj = true;
+        }
+        let message = self.encoder.encode(records)?;
+        self.body.write(message)
+    }
+
+    fn encoding(&self) -> ContentEncoding {
+        self.encoding
+    }
+}
+
+/// One in so many hundredths; as many as there is room for if they are more.
+fn thinned_rate(record: &Chf, factor_hundredths: u32) -> u32 {
+    let hundredths = record.sample_rate_hundredths() * u64::from(factor_hundredths) / u64::from(FACTOR_ONE);
+    u32::try_from(hundredths).unwrap_or(u32::MAX)
+}
+
+fn device_columns(device: &Device) -> DeviceColumns {
+    let mut columns = DeviceColumns::new(device.id);
+    for column in &device.columns {
+        columns.add(column.id, &column.name, &column.kind);
+    }
+    columns
+}
+
+/// Puts the prefix before a message and compresses both. Keeps its buffer.
+#[derive(Debug, Default)]
+struct Bodies {
+    body: Vec<u8>,
+}
+
+/// What comes before a message (Kentik's receivers pass over it).
+const PREFIX: [u8; 80] = [0; 80];
+
+impl Bodies {
+    fn write(&mut self, message: &[u8]) -> Result<&[u8], kflow::Error> {
+        self.body.clear();
+        let mut compressed = GzEncoder::new(&mut self.body, Compression::fast());
+        let written = compressed.write_all(&PREFIX).and_then(|()| compressed.write_all(message));
+        written
+            .and_then(|()| compressed.finish())
+            .map_err(|source| kflow::Error::Io { what: "compress a message".into(), source })?;
+        Ok(&self.body)
+    }
+}
