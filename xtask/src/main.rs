@@ -6,6 +6,7 @@ mod compare;
 mod compile;
 mod demo;
 mod fuzz;
+mod install;
 mod interrupt;
 mod run;
 mod setup;
@@ -29,6 +30,7 @@ enum Verb {
     Bench(bench::Options),
     Compare(compare::Options),
     Fuzz(fuzz::Options),
+    Install(install::Options),
     /// What continuous integration runs: setup, build, test, fuzz, licences, number of crates
     Ci,
 }
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Bench(options) => bench::main(&options),
         Verb::Compare(options) => compare::main(&options),
         Verb::Fuzz(options) => fuzz::main(&options),
+        Verb::Install(options) => install::main(&options),
         Verb::Ci => ci::main(),
     };
     match result {
