@@ -20,10 +20,13 @@ const RUN_BATCHES: usize = 100;
 /// Runs of which the median counts.
 const RUNS: usize = 9;
 
-/// A format by its name: takes a batch, and returns how many bytes it became.
+/// Takes a batch, and returns how many bytes it became.
+type Take = Box<dyn FnMut(&[FlowRecord]) -> usize>;
+
+/// A format by its name.
 struct Competitor {
     name: &'static str,
-    take: Box<dyn FnMut(&[FlowRecord]) -> usize>,
+    take: Take,
 }
 
 fn main() {
