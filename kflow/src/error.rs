@@ -12,6 +12,8 @@ pub enum Error {
     MessageTooLarge { bytes_max: usize },
     /// The bytes are no flow message, or hold a value that no record can have.
     Malformed { what: String },
+    /// The body of a request decodes to more bytes than the reader takes.
+    BodyTooLarge { bytes_max: usize },
     /// A flow file is broken from this byte offset on. What came before it is good.
     Damaged { offset: u64, what: String },
     /// Whoever read the output is gone: a closed pipe. Not a fault of the writer.
@@ -42,6 +44,7 @@ impl fmt::Display for Error {
                 write!(f, "the records make a message of more than {bytes_max} bytes")
             }
             Error::Malformed { what } => write!(f, "not a flow message: {what}"),
+            Error::BodyTooLarge { bytes_max } => write!(f, "the body has more than {bytes_max} bytes"),
             Error::Damaged { offset, what } => write!(f, "damaged at byte {offset}: {what}"),
             Error::Closed => write!(f, "the reader of the output is gone"),
             Error::Io { what, .. } => write!(f, "cannot {what}"),
@@ -56,6 +59,7 @@ impl std::error::Error for Error {
             Error::TooManyRecords { .. }
             | Error::MessageTooLarge { .. }
             | Error::Malformed { .. }
+            | Error::BodyTooLarge { .. }
             | Error::Damaged { .. }
             | Error::Closed => None,
         }

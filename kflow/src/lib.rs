@@ -14,6 +14,7 @@
 //! Nothing here reads a clock: time comes with the records.
 
 pub mod application;
+pub mod body;
 pub mod chf;
 pub mod codec;
 pub mod columns;

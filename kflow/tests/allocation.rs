@@ -3,9 +3,10 @@
 #![expect(unsafe_code, reason = "counting allocations takes an allocator, whose trait is unsafe")]
 
 use kflow::application::{Draft, protocols::dns};
-use kflow::codec::Encoder;
+use kflow::body::{BodyWriter, ContentEncoding};
+use kflow::codec::{ChfEncoder, Encoder};
 use kflow::sink::JsonSink;
-use kflow::{AppProtocol, FlowRecord, Sink};
+use kflow::{AppProtocol, Chf, Custom, CustomValue, DeviceColumns, FlowRecord, Sink};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
@@ -51,6 +52,35 @@ fn records() -> Vec<FlowRecord> {
         FlowRecord { start_ns: index, end_ns: index, app_protocol, application, ..FlowRecord::default() }
     });
     records.collect()
+}
+
+#[test]
+fn what_goes_to_a_device_allocates_for_its_first_batch_only() {
+    let records = records();
+    let mut device = DeviceColumns::new(1);
+    device.add(2880, "APP_PROTOCOL", "uint32");
+    device.add(2887, "STR00", "string");
+    device.add(8, "APPL_LATENCY_MS", "uint32");
+    for encoding in [ContentEncoding::Identity, ContentEncoding::Gzip] {
+        let mut encoder = Encoder::for_device(&device);
+        let mut writer = BodyWriter::new(encoding);
+        let mut send = |records: &[FlowRecord]| {
+            count_allocations(|| _ = writer.write(encoder.encode_thinned(records, 250).unwrap()))
+        };
+        assert_ne!(send(&records), 0);
+        assert_eq!(send(&records), 0);
+        assert_eq!(send(&records[..10]), 0);
+    }
+}
+
+#[test]
+fn an_encoder_of_all_fields_allocates_for_its_first_batch_only() {
+    let custom = Custom { id: 7, is_dimension: false, value: CustomValue::Text("example.org".to_owned()) };
+    let record = Chf { flow_tags: "a tag".to_owned(), custom: vec![custom; 3], ..Chf::default() };
+    let records = vec![record; 1000];
+    let mut encoder = ChfEncoder::new();
+    assert_ne!(count_allocations(|| assert!(encoder.encode(&records).is_ok())), 0);
+    assert_eq!(count_allocations(|| assert!(encoder.encode(&records).is_ok())), 0);
 }
 
 #[test]
