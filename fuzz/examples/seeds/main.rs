@@ -2,6 +2,7 @@
 //! `cargo run --example seeds -- FOLDER`.
 
 mod applications;
+mod messages;
 
 use hll::{Precision, Sketch, datasketches::Hll};
 use kflow::{
@@ -58,6 +59,7 @@ fn main() -> io::Result<()> {
     applications::write_applications(&seeds)?;
     write_reassembly(&seeds)?;
     write_hll_deserialise(&seeds)?;
+    messages::write_messages(&seeds)?;
     write_kflow_decode(&seeds)
 }
 
