@@ -107,10 +107,15 @@ impl Pack for ChfPack {
     }
 }
 
-/// One in so many hundredths; as many as there is room for if they are more.
+/// One in so many hundredths; as many as there is room for if they are more. A record that tells no rate stands for
+/// itself as long as none is left out, and for more from then on.
 fn thinned_rate(record: &Chf, factor_hundredths: u32) -> u32 {
-    let hundredths = record.sample_rate_hundredths() * u64::from(factor_hundredths) / u64::from(FACTOR_ONE);
-    u32::try_from(hundredths).unwrap_or(u32::MAX)
+    let hundredths = match record.sample_rate_hundredths() {
+        0 if factor_hundredths > FACTOR_ONE => u64::from(FACTOR_ONE),
+        told => told,
+    };
+    let thinned = hundredths.saturating_mul(u64::from(factor_hundredths)) / u64::from(FACTOR_ONE);
+    u32::try_from(thinned).unwrap_or(u32::MAX)
 }
 
 fn device_columns(device: &Device) -> DeviceColumns {
@@ -139,5 +144,23 @@ impl Bodies {
             .and_then(|()| compressed.finish())
             .map_err(|source| kflow::Error::Io { what: "compress a message".into(), source })?;
         Ok(&self.body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_told_in_hundredths_and_times_what_a_record_stands_for() {
+        let rate = |sample_rate, sample_adj, factor_hundredths| {
+            thinned_rate(&Chf { sample_rate, sample_adj, ..Chf::default() }, factor_hundredths)
+        };
+        assert_eq!(rate(4, false, 100), 400);
+        assert_eq!(rate(400, true, 100), 400);
+        assert_eq!(rate(4, false, 250), 1000);
+        assert_eq!(rate(0, false, 100), 0, "nothing is told and nothing left out");
+        assert_eq!(rate(0, true, 250), 250, "what is left out is told");
+        assert_eq!(rate(u32::MAX, false, u32::MAX), u32::MAX);
     }
 }
