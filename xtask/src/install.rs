@@ -8,6 +8,7 @@
 //! PREFIX/lib/pkgconfig/kflow.pc
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -39,8 +40,12 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     let root = root(options)?;
     let built = build()?;
     let scratch = shell::target_folder()?.join("libkflow-install");
-    let archive = with_few_names(&built.join("libkflow_c.a"), &scratch)?;
-    install(&built.join("libkflow_c.so"), &archive, &root)?;
+    let functions = functions()?;
+    let shared = built.join("libkflow_c.so");
+    let archive = with_few_names(&built.join("libkflow_c.a"), &functions, &scratch)?;
+    check_names(Command::new("nm").arg("--dynamic").arg(&shared), &functions)?;
+    check_names(Command::new("nm").arg("--extern-only").arg(&archive), &functions)?;
+    install(&shared, &archive, &root)?;
     println!("libkflow is in {}", root.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -63,23 +68,35 @@ fn build() -> anyhow::Result<PathBuf> {
 
 /// Makes one object of an archive, in which nothing but the functions of the header can be linked with: a program may have
 /// other parts that were written in Rust.
-fn with_few_names(archive: &Path, scratch: &Path) -> anyhow::Result<PathBuf> {
+fn with_few_names(archive: &Path, functions: &[String], scratch: &Path) -> anyhow::Result<PathBuf> {
     let _ = fs::remove_dir_all(scratch);
     fs::create_dir_all(scratch).with_context(|| format!("create {}", scratch.display()))?;
     let (object, names, made) = (scratch.join("kflow.o"), scratch.join("names"), scratch.join("libkflow.a"));
-    let functions = functions()?;
     fs::write(&names, functions.join("\n")).with_context(|| format!("write {}", names.display()))?;
 
     let mut link = Command::new("ld");
     // Only what the functions lead to is taken; sections stay apart, so that programs can leave out more.
-    link.args(["--relocatable", "--gc-sections", "--unique", "--output"]).arg(&object);
+    link.args(["--relocatable", "--gc-sections", "--output"]).arg(&object);
     link.args(functions.iter().map(|name| format!("--undefined={name}"))).arg(archive);
     shell::step(&mut link)?;
     let mut localise = Command::new("objcopy");
-    localise.arg("--strip-debug").arg(format!("--keep-global-symbols={}", names.display())).arg(&object);
+    // Bitcode that comes with Rust's own objects would make tools with another LLVM stumble.
+    localise.args(["--strip-unneeded", "--remove-section=.llvmbc", "--remove-section=.llvmcmd"]);
+    localise.arg(format!("--keep-global-symbols={}", names.display())).arg(&object);
     shell::step(&mut localise)?;
     shell::step(Command::new("ar").arg("rcsD").arg(&made).arg(&object))?;
     Ok(made)
+}
+
+/// Fails if a library defines other names than these for those who link it.
+fn check_names(nm: &mut Command, functions: &[String]) -> anyhow::Result<()> {
+    let listed = shell::read(nm.args(["--defined-only", "--format=just-symbols", "--quiet"]))?;
+    // The archive's member is listed too, as a line that ends in a colon.
+    let names = listed.lines().map(str::trim).filter(|line| !line.is_empty() && !line.ends_with(':'));
+    let found: BTreeSet<&str> = names.collect();
+    let wanted: BTreeSet<&str> = functions.iter().map(String::as_str).collect();
+    ensure!(found == wanted, "`{}` lists {found:?} in place of {wanted:?}", shell::shown(nm));
+    Ok(())
 }
 
 /// The functions that the header declares.

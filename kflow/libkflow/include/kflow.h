@@ -206,7 +206,7 @@ typedef struct {
     uint32_t tcpRetransmit; /* packets that were sent again */
     char *srcFlowTags;      /* not sent */
     char *dstFlowTags;      /* not sent */
-    uint32_t sampleRate;    /* 1 in so many packets was looked at; sent times 100, and times what the library thins by */
+    uint32_t sampleRate;    /* 1 in so many packets was looked at, 0: not told; sent times 100 and what the library thins by */
     uint32_t deviceId;      /* not sent: it is the device of kflowInit */
     char *flowTags;         /* not sent */
     int64_t timestamp;      /* sent as is */

@@ -1,6 +1,7 @@
 //! Texts that wait for `kflowError`: the last hundred, of calls that failed and of the background.
 
 use std::collections::VecDeque;
+use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
@@ -37,7 +38,8 @@ impl Errors {
         let mut waiting = self.lock();
         let text = waiting.presentable(text);
         if waiting.is_verbose {
-            eprintln!("libkflow: {text}");
+            // A program without standard error reads it by kflowError.
+            let _ = writeln!(io::stderr(), "libkflow: {text}");
         }
         if waiting.texts.len() == TEXTS_MAX {
             waiting.texts.pop_front();

@@ -6,19 +6,19 @@
 #![expect(unsafe_code, reason = "std cannot set the signal mask of a thread")]
 
 use std::mem::MaybeUninit;
-use std::{io, ptr, thread};
+use std::{io, panic, ptr, thread};
 
 /// Faults of the thread itself, which must not be held back.
 const FAULTS: [libc::c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGSYS];
 
-/// Runs `body` on a thread that takes no signals, nor do threads that it starts, and waits for it.
+/// Runs `body` on a thread that takes no signals, nor do threads that it starts, and waits for it. A panic goes on here.
 pub fn on_quiet_thread<T: Send>(name: &str, body: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
         let quiet = Quiet::begin();
         let thread = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, body);
         drop(quiet);
-        thread?.join().map_err(|_| io::Error::other("a thread of the library panicked"))
+        Ok(thread?.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
     })
 }
 

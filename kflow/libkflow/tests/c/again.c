@@ -32,6 +32,5 @@ int main(int argc, char **argv)
     send_one(4);
     EXPECT(kflowStop(30000) == 0);
     EXPECT(kflowError() == NULL);
-    use_all();
     return 0;
 }

@@ -17,7 +17,7 @@
     } while (0)
 
 /* What the library has to say. */
-static void complain(void)
+static inline void complain(void)
 {
     char *text;
     while ((text = kflowError()) != NULL) {
@@ -27,7 +27,7 @@ static void complain(void)
 }
 
 /* Whether the next text has this in it; it is fetched. */
-static int error_has(const char *part)
+static inline int error_has(const char *part)
 {
     char *text = kflowError();
     int has = text != NULL && strstr(text, part) != NULL;
@@ -43,7 +43,7 @@ static char email[] = "user@example.com", token[] = "s3cret-t0ken";
 static char program[] = "check", version[] = "1.2.3";
 
 /* A config for device 1 of the mock. */
-static kflowConfig config_for(const char *base)
+static inline kflowConfig config_for(const char *base)
 {
     kflowConfig config;
     memset(&config, 0, sizeof config);
@@ -63,7 +63,7 @@ static kflowConfig config_for(const char *base)
     return config;
 }
 
-static void free_device(kflowDevice *device)
+static inline void free_device(kflowDevice *device)
 {
     for (uint32_t n = 0; n < device->num_customs; n++) {
         free(device->customs[n].name);
@@ -71,15 +71,6 @@ static void free_device(kflowDevice *device)
     free(device->customs);
     free(device->name);
     memset(device, 0, sizeof *device);
-}
-
-/* The same as nothing, for programs that do not use one of these. */
-static inline void use_all(void)
-{
-    (void)complain;
-    (void)error_has;
-    (void)config_for;
-    (void)free_device;
 }
 
 #endif

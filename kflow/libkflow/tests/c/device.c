@@ -80,6 +80,5 @@ int main(int argc, char **argv)
 
     EXPECT(kflowStop(30000) == 0);
     EXPECT(kflowError() == NULL);
-    use_all();
     return 0;
 }

@@ -181,6 +181,5 @@ int main(int argc, char **argv)
     EXPECT(kflowStop(30000) == EKFLOWNOINIT);
     EXPECT(kflowError() == NULL);
     free_device(&device);
-    use_all();
     return 0;
 }

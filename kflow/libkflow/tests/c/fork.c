@@ -107,6 +107,5 @@ int main(int argc, char **argv)
     EXPECT(kflowInit(&config, NULL) == 0);
     fork_while_others_send(&config);
     EXPECT(kflowStop(30000) == 0);
-    use_all();
     return 0;
 }

@@ -95,6 +95,5 @@ int main(int argc, char **argv)
     configs_that_are_not_valid();
     many_errors();
     before_init();
-    use_all();
     return 0;
 }

@@ -14,6 +14,5 @@ int main(int argc, char **argv)
     EXPECT(error_has("10 flows"));
     EXPECT(kflowSend(&flow) == EKFLOWNOINIT);
     EXPECT(kflowStop(-1) == EKFLOWNOINIT);
-    use_all();
     return 0;
 }

@@ -49,6 +49,5 @@ int main(int argc, char **argv)
     }
     EXPECT(kflowStop(60000) == 0);
     printf("sent %d\n", THREADS * FLOWS);
-    use_all();
     return 0;
 }

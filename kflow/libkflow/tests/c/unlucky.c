@@ -35,6 +35,5 @@ int main(int argc, char **argv)
     EXPECT(error_has("in time"));
     EXPECT(device.num_customs == 0x07070707);
     EXPECT(kflowError() == NULL);
-    use_all();
     return 0;
 }
