@@ -1,8 +1,6 @@
-/* The server closes connections and answers with errors: the program lives, its signal handlers are as before, and it is told.
- * Its second argument says how many flows to send, one after the other was answered for. */
+/* The server closes the connection or answers with an error: the program lives, its signals are as before, and it is told. */
 #include "check.h"
 #include <signal.h>
-#include <unistd.h>
 
 static int is_default(int number)
 {

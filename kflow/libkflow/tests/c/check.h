@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* No program takes longer; one that hangs is killed. Children of fork have to say so again. */
+#define SECONDS_MAX 300
 
 #define EXPECT(condition)                                                     \
     do {                                                                      \
@@ -46,6 +50,7 @@ static char program[] = "check", version[] = "1.2.3";
 static inline kflowConfig config_for(const char *base)
 {
     kflowConfig config;
+    alarm(SECONDS_MAX);
     memset(&config, 0, sizeof config);
     snprintf(flow_url, sizeof flow_url, "%s/chf", base);
     snprintf(api_url, sizeof api_url, "%s/api/internal", base);

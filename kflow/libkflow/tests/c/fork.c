@@ -2,7 +2,6 @@
 #include "check.h"
 #include <pthread.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define SENDERS 4
 #define CHILDREN 50
@@ -49,6 +48,7 @@ static void fork_while_others_send(const kflowConfig *config)
         if (child == 0) {
             kflow flow;
             kflowConfig bad = *config;
+            alarm(SECONDS_MAX);
             memset(&flow, 0, sizeof flow);
             bad.program = NULL;
             EXPECT(kflowSend(&flow) == EKFLOWNOINIT);
@@ -75,6 +75,7 @@ int main(int argc, char **argv)
     EXPECT(kflowInit(NULL, NULL) == EKFLOWCONFIG);
     child = fork();
     if (child == 0) {
+        alarm(SECONDS_MAX);
         EXPECT(kflowError() == NULL);
         EXPECT(kflowInit(&config, NULL) == 0);
         send_one(1);
@@ -90,6 +91,7 @@ int main(int argc, char **argv)
     if (child == 0) {
         kflow flow;
         uint8_t byte = 0;
+        alarm(SECONDS_MAX);
         memset(&flow, 0, sizeof flow);
         EXPECT(kflowSend(&flow) == EKFLOWNOINIT);
         EXPECT(kflowSendEncodedDNS(&byte, 1) == EKFLOWNOINIT);

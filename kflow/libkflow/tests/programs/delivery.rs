@@ -1,5 +1,6 @@
 //! Programs in C against a strict mock of Kentik's servers, which runs in this process.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Installed, Language, Linking, run, run_under_valgrind};
 use kflow::chf::{Chf, Custom, CustomValue};
-use kflow_mock::{Behaviour, Column, Device, Mock, MockConfig, Received, Route};
+use kflow_mock::{Authority, Behaviour, Column, Device, Mock, MockConfig, Received, Route, ServerTls};
 
 /// What the programs call themselves.
 const TOKEN: &str = "s3cret-t0ken";
@@ -16,8 +17,12 @@ fn device(id: u32, name: &str, address: &str) -> Device {
     Device { id, name: name.into(), addresses: vec![address.into()], ..Device::default() }
 }
 
-/// Knows the devices that the programs ask for.
 fn mock() -> Mock {
+    start_mock(None)
+}
+
+/// Knows the devices that the programs ask for.
+fn start_mock(tls: Option<ServerTls>) -> Mock {
     let mut first = device(1, "first", "192.0.2.1");
     let column = |(id, kind): (u32, &str)| Column {
         id,
@@ -33,7 +38,7 @@ fn mock() -> Mock {
     // More than the tests send.
     first.max_flow_rate = 1_000_000;
     let devices = vec![first, device(2, "loopback", "127.0.0.1"), device(42, "sensor_example", "192.0.2.7")];
-    let config = MockConfig { token: TOKEN.into(), devices, ..MockConfig::default() };
+    let config = MockConfig { token: TOKEN.into(), devices, tls, ..MockConfig::default() };
     Mock::start(config).expect("a port of the loopback is free")
 }
 
@@ -284,6 +289,34 @@ fn broken_connections_and_errors_are_told_and_end_nothing() {
         let last = posts(&mock, "/chf").pop().expect("it was tried again");
         assert_eq!(flows_of(&last).len(), 1);
     }
+}
+
+#[test]
+fn flows_go_over_tls_which_may_break_too() {
+    let authority = Authority::new();
+    let installed = Installed::new("tls");
+    let roots = installed.prefix.join("authority.pem");
+    fs::write(&roots, authority.certificate_pem()).unwrap();
+    let mock = start_mock(Some(ServerTls::new(&authority.sign("localhost"))));
+    let program = installed.compile(Language::C11, "tests/c/broken.c", Linking::Static);
+    // The head of the request alone: the rest is written to a connection that nobody reads any more.
+    mock.script(Route::Flow, [Behaviour::ResetAfter { body_bytes: 0 }]);
+    let printed = run(Command::new(program).arg(mock.url()).env("SSL_CERT_FILE", roots));
+    assert!(!printed.is_empty());
+    let last = posts(&mock, "/chf").pop().expect("it was tried again");
+    assert_eq!(flows_of(&last).len(), 1);
+}
+
+#[test]
+fn example_sends_its_flows() {
+    let mock = mock();
+    let program = Installed::new("send").compile(Language::C11, "examples/send.c", Linking::Shared);
+    let mut command = Command::new(program);
+    command.env("KFLOW_EMAIL", MockConfig::default().email).env("KFLOW_TOKEN", TOKEN);
+    let printed = run(command.args(["1", &mock.flow_url(), &mock.api_url()]));
+    assert_eq!(printed, "device first, sample rate 250, 13 custom columns\n");
+    let ports: Vec<u32> = flows(&mock).iter().map(|flow| flow.l4_src_port).collect();
+    assert_eq!(ports, [50_000, 50_001, 50_002, 50_003, 50_004]);
 }
 
 #[test]
