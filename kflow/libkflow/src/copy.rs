@@ -253,3 +253,46 @@ unsafe fn slice_of<'a>(slice: &abi::ByteSlice) -> Option<&'a [u8]> {
     // SAFETY: the caller promises it.
     unsafe { many(slice.ptr, slice.len) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters_and_are_always_utf_8() {
+        assert_eq!(cut(b"short"), "short");
+        assert_eq!(cut(&[b'x'; 1000]), "x".repeat(384));
+        for (character, bytes) in [("é", 2), ("€", 3), ("𝄞", 4)] {
+            for before in 380..=384 {
+                let text = "x".repeat(before) + &character.repeat(10);
+                let kept = cut(text.as_bytes());
+                assert!(text.starts_with(&kept), "{character} after {before}");
+                assert_eq!(kept.len(), before + (384 - before) / bytes * bytes, "{character} after {before}");
+            }
+        }
+        assert_eq!(cut(b"caf\xe9 au lait"), "caf\u{fffd} au lait");
+        assert_eq!(cut(&[0xff; 1000]), "\u{fffd}".repeat(128));
+    }
+
+    #[test]
+    fn addresses_say_what_they_are() {
+        let mut bytes = [7; 17];
+        assert_eq!(to_address(bytes), CustomValue::Unknown);
+        bytes[0] = 4;
+        assert_eq!(to_address(bytes), CustomValue::Address([7, 7, 7, 7].into()));
+        bytes[0] = 6;
+        assert_eq!(to_address(bytes), CustomValue::Address([7_u8; 16].into()));
+    }
+
+    #[test]
+    fn counts_that_do_not_fit_into_memory_are_not_believed() {
+        let one = 1_u32;
+        // SAFETY: no element is read: there are none, or the count is refused.
+        unsafe {
+            assert_eq!(many(std::ptr::null::<u32>(), 0), Some(&[][..]));
+            assert_eq!(many(std::ptr::null::<u32>(), 1), None);
+            assert_eq!(many(&raw const one, usize::MAX), None);
+            assert_eq!(many(&raw const one, usize::MAX / 4), None);
+        }
+    }
+}
