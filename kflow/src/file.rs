@@ -8,7 +8,8 @@
 //! A file has no header and no end mark, so files that are concatenated are a file, and a file that is being
 //! written can be read up to its last whole frame.
 
-use crate::codec::{self, Encoder, MESSAGE_BYTES_MAX, RECORDS_MAX};
+use crate::chf::Chf;
+use crate::codec::{self, Encoder, Limits, MESSAGE_BYTES_MAX, RECORDS_MAX};
 use crate::error::Error;
 use crate::record::FlowRecord;
 use std::io::{self, Read, Write};
@@ -58,10 +59,22 @@ impl<R: Read> FileReader<R> {
     ///
     /// A broken frame is [`Error::Damaged`] with the frame's offset. Reading on after an error is of no use.
     pub fn read(&mut self) -> Result<Option<Vec<FlowRecord>>, Error> {
+        self.read_with(codec::decode)
+    }
+
+    /// The same as records of all fields, whoever wrote them; one that names columns is among them.
+    pub fn read_chf(&mut self, limits: &Limits) -> Result<Option<Vec<Chf>>, Error> {
+        self.read_with(|message| codec::decode_chf(message, limits))
+    }
+
+    fn read_with<T>(
+        &mut self,
+        decode: impl FnOnce(&[u8]) -> Result<Vec<T>, Error>,
+    ) -> Result<Option<Vec<T>>, Error> {
         if !self.read_frame()? {
             return Ok(None);
         }
-        let records = codec::decode(&self.message).map_err(|error| self.damaged(error.to_string()))?;
+        let records = decode(&self.message).map_err(|error| self.damaged(error.to_string()))?;
         self.offset += (LENGTH_BYTES + self.message.len()) as u64;
         Ok(Some(records))
     }

@@ -76,7 +76,7 @@ fn write_fields_cell(application: &Application, text: &mut Vec<u8>) {
 
 /// Appends the name of the next member of a JSON object, whose brace is the first.
 #[inline]
-fn write_name(name: &str, text: &mut Vec<u8>) {
+pub(crate) fn write_name(name: &str, text: &mut Vec<u8>) {
     if text.last() != Some(&b'{') {
         text.push(b',');
     }
@@ -96,7 +96,7 @@ fn write_json_value(value: Value<'_>, text: &mut Vec<u8>) {
 }
 
 /// Appends a JSON string (RFC 8259): quotes, backslashes and control characters are escaped, the rest is UTF-8.
-fn write_json_text(value: &str, text: &mut Vec<u8>) {
+pub(crate) fn write_json_text(value: &str, text: &mut Vec<u8>) {
     text.push(b'"');
     let mut rest = value.as_bytes();
     while let Some(place) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)) {
@@ -145,7 +145,7 @@ fn write_value(value: Value<'_>, text: &mut Vec<u8>) {
     }
 }
 
-fn write_number(number: u64, text: &mut Vec<u8>) {
+pub(crate) fn write_number(number: u64, text: &mut Vec<u8>) {
     text.extend_from_slice(Decimal::new(number).as_bytes());
 }
 

@@ -19,6 +19,11 @@ struct Args {
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
 
+    /// Print the messages' own fields, by their names in the schema: for messages of any sender. Fields without a
+    /// value are left out, and custom columns have ids
+    #[arg(long, conflicts_with_all = ["format", "count"])]
+    chf: bool,
+
     /// Print nothing but the number of records
     #[arg(long)]
     count: bool,
@@ -41,6 +46,7 @@ Examples:
   kflow-cat --count /var/lib/flows             how many records that is
   cat *.kflow | kflow-cat - | jq .protocol     files that are concatenated are a flow file
   kflow-cat . | jq 'select(.dns_rcode == 3)'   queries for names that do not exist
+  kflow-cat --chf other.kflow | jq .custom     messages of another sender
 
 A directory's files are read in the order of their names; only names that end in
 .kflow count, so a file that is being written is passed over.
@@ -94,9 +100,9 @@ fn print_file(input: &Input, output: &mut Output) -> Result<Result<(), Error>, E
         Err(error) => return Ok(Err(error)),
     };
     loop {
-        match reader.read().with_context(|| input.to_string()) {
-            Ok(Some(records)) => output.write(&records)?,
-            Ok(None) => return Ok(Ok(())),
+        match output.print_message(&mut reader)?.with_context(|| input.to_string()) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Ok(())),
             Err(error) => return Ok(Err(error)),
         }
     }

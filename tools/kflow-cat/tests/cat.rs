@@ -1,8 +1,8 @@
 //! kflow-cat as its users run it.
 
 use kflow::application::{Draft, protocols::dns};
-use kflow::codec::Encoder;
-use kflow::{AppProtocol, EndReason, FlowRecord, TcpState, TunnelKind, file};
+use kflow::codec::{ChfEncoder, Encoder};
+use kflow::{AppProtocol, Chf, Custom, CustomValue, EndReason, FlowRecord, TcpState, TunnelKind, file};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -65,6 +65,42 @@ fn protocols(output: &Output) -> Vec<u64> {
     let lines = stdout(output);
     let objects = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     objects.map(|object| object["protocol"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn messages_of_other_senders_are_printed_field_by_field() {
+    let custom = Custom { id: 2880, is_dimension: false, value: CustomValue::U32(1) };
+    let chf = Chf {
+        ipv4_src_addr: 0x0A00_0001,
+        sample_rate: 250,
+        sample_adj: true,
+        custom: vec![custom],
+        app_protocol: 1,
+        ..Chf::default()
+    };
+    let mut encoder = ChfEncoder::new();
+    let message = encoder.encode(&[chf]).unwrap();
+    let file = [&(message.len() as u32).to_le_bytes(), message].concat();
+    let directory = TestDirectory::new("chf");
+    let output = run(&["--chf", &directory.write("a.kflow", &file)]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let line = "{\"ipv4SrcAddr\":\"10.0.0.1\",\"sampleRate\":250,\"sampleAdj\":true,\"appProtocol\":1,\
+        \"custom\":[{\"id\":2880,\"uint32Val\":1}]}\n";
+    assert_eq!(stdout(&output), line);
+    assert!(!run(&["--chf", "--count", "-"]).status.success());
+}
+
+#[test]
+fn names_of_columns_are_a_record_where_fields_are_printed() {
+    let directory = TestDirectory::new("chf-names");
+    let output = run(&["--chf", &directory.write("a.kflow", &flow_file(&[6, 17]))]);
+    let lines = stdout(&output);
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(
+        lines[0].starts_with("{\"appProtocol\":101,\"custom\":[{\"id\":1000001,\"strVal\":\"FLOW_END_NS\"}")
+    );
+    assert!(lines[2].contains("\"protocol\":17"));
 }
 
 #[test]

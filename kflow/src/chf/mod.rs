@@ -2,7 +2,11 @@
 //!
 //! This is what programs exchange that fill and read the message themselves: clients of Kentik's libraries, receivers
 //! that take such messages. The sensor's own record is [`crate::FlowRecord`]. In and out: values, by
-//! [`crate::codec::ChfEncoder`] and [`crate::codec::decode_chf`]. Nothing is computed or checked here.
+//! [`crate::codec::ChfEncoder`] and [`crate::codec::decode_chf`]; also out, JSON. Nothing is computed or checked here.
+
+mod json;
+
+pub use json::write_json;
 
 use std::net::IpAddr;
 
