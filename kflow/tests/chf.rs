@@ -4,6 +4,8 @@
 #[expect(clippy::all, clippy::pedantic, missing_debug_implementations, reason = "generated code, see src/lib.rs")]
 #[path = "../src/chf_capnp.rs"]
 mod chf_capnp;
+#[path = "../benches/reference/chf.rs"]
+mod reference;
 #[path = "support/chf.rs"]
 mod support;
 
@@ -26,6 +28,18 @@ proptest! {
     #[test]
     fn decoding_what_was_encoded_gives_the_same_records(records in prop::collection::vec(any_chf(), 0..8)) {
         prop_assert_eq!(decode(&encode(&records)).unwrap(), records);
+    }
+
+    #[test]
+    fn the_message_is_that_of_the_capnp_crate_in_its_canonical_form(
+        mut records in prop::collection::vec(any_chf(), 0..8),
+    ) {
+        let mut reference = Vec::new();
+        // Whose builder has no way to set a member without a value.
+        records.iter_mut().for_each(|record| record.custom.retain(|custom| custom.value != CustomValue::Unknown));
+        reference::encode_chf(&records, &mut reference);
+        prop_assert_eq!(decode(&reference).unwrap(), &records[..]);
+        prop_assert_eq!(canonical(&encode(&records)), canonical(&reference));
     }
 
     #[test]
@@ -69,6 +83,11 @@ proptest! {
     fn a_message_in_many_segments_reads_the_same(records in prop::collection::vec(any_chf(), 0..6)) {
         prop_assert_eq!(decode(&in_many_segments(&records)).unwrap(), records);
     }
+}
+
+fn canonical(message: &[u8]) -> Vec<u8> {
+    let message = capnp::serialize_packed::read_message(message, Default::default()).unwrap();
+    capnp::Word::words_to_bytes(&message.canonicalize().unwrap()).to_vec()
 }
 
 /// The same message as another writer makes it that has no room for it in one piece.

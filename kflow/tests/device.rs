@@ -239,6 +239,16 @@ fn a_value_that_the_type_cannot_hold_is_left_out_and_counted() {
 }
 
 #[test]
+fn ids_may_have_any_bytes() {
+    let record = FlowRecord { protocol: 6, ..FlowRecord::default() };
+    for id in [0, 1, 0x100, 0x0001_0001, 0xFF00_0000, u32::MAX] {
+        for (type_name, value) in [("byte", CustomValue::U8(1)), ("uint64", CustomValue::U64(1))] {
+            assert_eq!(customs(&[(id, "FLOW_END_REASON", type_name)], &record), [(id, value)], "{id}");
+        }
+    }
+}
+
+#[test]
 fn texts_go_to_a_device_up_to_the_length_that_receivers_are_used_to() {
     let url = "é".repeat(300);
     let record = said(AppProtocol::Http, &[(http::URL, &url), (http::HOST, "short")], &[]);
@@ -258,8 +268,9 @@ fn a_thinned_batch_has_its_rate_to_the_hundredth() {
     assert_eq!((chf.sample_rate, chf.sample_adj), (3_792, true));
     assert_eq!(decode(message).unwrap()[0].sample_rate, 38);
     assert_eq!(encoder.losses().rates_inexact, 0);
-    // Half of one rounds up, and no factor makes a rate smaller.
-    for (rate, factor, rounded) in [(1, 149, 1), (1, 150, 2), (1, 0, 1), (3, 50, 3), (0, 300, 0)] {
+    // Half of one rounds up, no factor makes a rate smaller, and one that is not told is told once records are left out.
+    for (rate, factor, rounded) in [(1, 149, 1), (1, 150, 2), (1, 0, 1), (3, 50, 3), (0, 100, 0), (0, 300, 3)]
+    {
         let record = FlowRecord { sample_rate: rate, ..FlowRecord::default() };
         let message = encoder.encode_thinned(&[record], factor).unwrap();
         assert_eq!(decode(message).unwrap()[0].sample_rate, rounded);
@@ -324,7 +335,8 @@ proptest! {
         let of_device = received(&mut Encoder::for_device(&device));
         prop_assert_eq!(of_device.device_id, device.device_id());
         let own = received(&mut Encoder::new());
-        let hundredths = u64::from(record.sample_rate) * u64::from(factor);
+        let rate = record.sample_rate.max(u32::from(factor > UNTHINNED));
+        let hundredths = u64::from(rate) * u64::from(factor);
         prop_assert_eq!(of_device.sample_rate_hundredths(), hundredths.min(u32::MAX.into()));
         prop_assert_eq!(
             Chf { custom: Vec::new(), device_id: 0, sample_rate: 0, sample_adj: true, ..of_device },

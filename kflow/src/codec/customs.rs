@@ -95,8 +95,8 @@ impl CustomColumn {
         let form = match member {
             Member::U8 => Form::Byte {
                 words: Constant::new(&[id_word | 0xFF << 32, discriminant, 0, 0]),
-                // After the tag and the bytes of the id.
-                place: Constant::new(&[id_word]).length(),
+                // After the tag and the bytes of the id that are not zero.
+                place: 1 + id.to_le_bytes().iter().filter(|byte| **byte != 0).count(),
                 zero: Constant::new(&[id_word, discriminant, 0, 0]),
             },
             Member::U16 | Member::U32 | Member::F32 => {

@@ -105,7 +105,8 @@ impl Encoder {
     }
 
     /// The same of a batch that others were taken out of: each record stands for so many hundredths of a record, and
-    /// its sample rate is multiplied by that. A factor below [`UNTHINNED`] counts as that one.
+    /// its sample rate is multiplied by that; a rate of zero, which says nothing, as if it were one. A factor below
+    /// [`UNTHINNED`] counts as that one.
     ///
     /// The message has the rate in hundredths, so the product is exact. A product above [`u32::MAX`] hundredths (one in
     /// 42 949 672.95) is sent as that number to the receiver of a device; otherwise as a whole number, rounded, and at
@@ -115,6 +116,7 @@ impl Encoder {
             return Err(Error::TooManyRecords { records: records.len() });
         }
         let factor = factor_hundredths.max(UNTHINNED);
+        let told = |rate: u32| rate.max(u32::from(factor > UNTHINNED));
         // Local values, so that their counters can live in registers.
         let mut draft = std::mem::take(&mut self.draft);
         let mut losses = self.losses;
@@ -123,7 +125,7 @@ impl Encoder {
             draft.begin(records.len());
             for record in records {
                 customs.take_mapped(record, mapping, &mut losses);
-                let sampling = Sampling::in_hundredths(record.sample_rate, factor, &mut losses);
+                let sampling = Sampling::in_hundredths(told(record.sample_rate), factor, &mut losses);
                 draft.write_record(record, &customs, &self.constants, sampling);
             }
         } else {
@@ -131,7 +133,7 @@ impl Encoder {
             draft.write_names(self.layout.named(records));
             for record in records {
                 customs.take(record, &self.layout, &mut losses);
-                let sampling = Sampling::of(record.sample_rate, factor, &mut losses);
+                let sampling = Sampling::of(told(record.sample_rate), factor, &mut losses);
                 draft.write_record(record, &customs, &self.constants, sampling);
             }
         }
