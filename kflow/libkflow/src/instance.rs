@@ -26,7 +26,7 @@ use crate::tsdb::Tags;
 use crate::watch::Watch;
 
 /// After its time is over a stop waits so much longer, for those who saw the same time to be over.
-const STOP_GRACE: Duration = Duration::from_millis(50);
+const STOP_GRACE: Duration = Duration::from_millis(200);
 
 /// A sender that runs.
 #[derive(Debug)]
