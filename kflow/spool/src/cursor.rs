@@ -58,8 +58,7 @@ impl Slot {
         for (number, field) in numbers.zip(bytes[16..].chunks_exact_mut(8)) {
             field.copy_from_slice(&number.to_le_bytes());
         }
-        let checksum = checksum(&bytes);
-        bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        seal(&mut bytes);
         bytes
     }
 
@@ -81,6 +80,14 @@ impl Slot {
             sequence_limit: u64_at(120),
             safe: Position { sequence: u64_at(128), before: tally_at(136) },
         })
+    }
+}
+
+/// Writes the checksum of a slot, if there is room for one.
+pub(crate) fn seal(bytes: &mut [u8]) {
+    if let Some(slot) = bytes.first_chunk_mut() {
+        let checksum = checksum(slot);
+        slot[12..16].copy_from_slice(&checksum.to_le_bytes());
     }
 }
 

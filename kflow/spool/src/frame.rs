@@ -20,6 +20,7 @@
 //! has a checksum of its own, a payload that is damaged costs one batch and hides nothing behind it.
 
 use crate::position::{Position, Tally};
+use crate::segment::BLOCK_BYTES;
 
 pub(crate) const FRAME_HEADER_BYTES: u64 = 64;
 pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"kfb1");
@@ -73,9 +74,13 @@ impl FrameHeader {
         bytes[56..60].copy_from_slice(&self.records.to_le_bytes());
         bytes[60] = self.kind;
         bytes[61] = self.flags;
-        let checksum = checksum(&bytes, place);
-        bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
+        FrameHeader::seal(&mut bytes, place);
         bytes
+    }
+
+    pub fn seal(bytes: &mut [u8; FRAME_HEADER_BYTES as usize], place: Place) {
+        let checksum = checksum(bytes, place);
+        bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
     }
 
     /// `None` if there is no frame at this place.
@@ -111,6 +116,12 @@ impl FrameHeader {
             sequence: self.position.sequence.saturating_add(1),
             before: self.position.before + self.tally(),
         }
+    }
+
+    /// Where the frame behind this one at `offset` is expected.
+    pub fn next_offset(&self, offset: u64) -> u64 {
+        let end = offset + self.frame_bytes();
+        if self.flags & LAST_OF_GROUP != 0 { end.next_multiple_of(BLOCK_BYTES) } else { end }
     }
 
     pub fn frame_bytes(&self) -> u64 {

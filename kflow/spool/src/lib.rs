@@ -36,9 +36,12 @@
 mod config;
 mod cursor;
 mod error;
+#[cfg(feature = "model")]
+pub mod forge;
 mod frame;
 pub mod fs;
 mod group;
+pub mod inspect;
 mod position;
 mod reader;
 mod recovery;

@@ -285,7 +285,7 @@ impl Reader {
             return None;
         }
         ledger.give_up(position, Reason::Corrupt);
-        ledger.read = found.header.behind();
+        ledger.read = ledger.read.later(found.header.behind());
         let corrupt = ledger.dropped[Reason::Corrupt as usize];
         drop(ledger);
         let (tally, behind) = (found.header.tally(), found.header.behind());

@@ -63,7 +63,7 @@ pub fn open(fs: Arc<dyn Fs>, config: Config) -> Result<(Writer, Reader, Recovery
     })?;
     fs.sync().map_err(Error::io("make the names of the spool safe"))?;
     let stock = Stock::take(&*fs)?;
-    let tail = read_tail(&stock).map_err(Error::io("read the newest segment of the spool"))?;
+    let tail = read_tail(&*fs, &stock).map_err(Error::io("read the newest segment of the spool"))?;
     let is_new = stock.epoch.is_none();
     let epoch = match stock.epoch {
         Some(epoch) => epoch,
@@ -100,11 +100,11 @@ pub fn open(fs: Arc<dyn Fs>, config: Config) -> Result<(Writer, Reader, Recovery
 
 const LOCK_NAME: &str = "lock";
 
-fn read_tail(stock: &Stock) -> io::Result<Tail> {
+fn read_tail(fs: &dyn Fs, stock: &Stock) -> io::Result<Tail> {
     let (Some(epoch), Some(newest)) = (stock.epoch, stock.segments.last()) else {
         return Ok(Tail::default());
     };
-    let mut tail = Tail::read(epoch, newest, stock.slot().map_or(0, |slot| slot.safe.sequence))?;
+    let mut tail = Tail::read(fs, epoch, newest, stock.slot().map_or(0, |slot| slot.safe.sequence))?;
     // An end that is not the end of the newest segment ends nothing.
     tail.is_closed &= newest.number == stock.newest_number;
     Ok(tail)
@@ -146,7 +146,7 @@ fn account(stock: &Stock, tail: &Tail) -> (Ledger, Recovery) {
         torn_bytes: tail.torn_bytes,
         missing: unexplained,
         unreadable_segments: stock.unreadable.len() as u64,
-        unreadable_bytes: stock.unreadable.iter().map(|(_, bytes)| bytes).sum(),
+        unreadable_bytes: stock.unreadable.iter().map(|segment| segment.file_bytes).sum(),
         is_cursor_lost: stock.has_cursor && slot.is_none(),
         ..Recovery::default()
     };
@@ -168,10 +168,10 @@ fn list(stock: &Stock, tail: &Tail) -> VecDeque<Segment> {
 }
 
 fn doomed(stock: &Stock) -> Vec<Doomed> {
-    // What the disk may give back another time is left alone.
-    let unreadable = stock.unreadable.iter().filter(|_| !stock.has_read_errors);
-    let doomed = stock.void.iter().chain(unreadable);
-    doomed.map(|&(number, file_bytes)| Doomed { number, file_bytes }).collect()
+    let void = stock.void.iter().map(|stored| (stored.number, stored.file_bytes));
+    let unreadable = stock.unreadable.iter().filter(|segment| segment.is_void);
+    let unreadable = unreadable.map(|segment| (segment.number, segment.file_bytes));
+    void.chain(unreadable).map(|(number, file_bytes)| Doomed { number, file_bytes }).collect()
 }
 
 /// Where the next batch will be: behind everything whose sequence may have been handed out.

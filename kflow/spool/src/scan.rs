@@ -4,7 +4,7 @@
 //! length, also if its payload is damaged. So a segment is read in one pass, whatever is in it. A block that the disk
 //! does not give back is a damaged one.
 
-use crate::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, LAST_OF_GROUP, MAGIC, Place};
+use crate::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, MAGIC, Place};
 use crate::fs::{File, read_full};
 use crate::segment::{BLOCK_BYTES, Decoded, HEADER_BYTES, SegmentHeader};
 use std::io;
@@ -95,7 +95,7 @@ impl<'a> Scan<'a> {
                 }
             }
             if let Some(header) = self.header_in_window() {
-                self.place.offset = behind(&header, offset);
+                self.place.offset = header.next_offset(offset);
                 return Some(Found { header, offset, skipped_bytes: offset - expected, was_refused: None });
             }
             self.place.offset = self.next_candidate();
@@ -161,10 +161,4 @@ impl<'a> Scan<'a> {
         }
         Ok(())
     }
-}
-
-/// Where the frame behind one at `offset` begins.
-fn behind(header: &FrameHeader, offset: u64) -> u64 {
-    let end = offset + header.frame_bytes();
-    if header.flags & LAST_OF_GROUP != 0 { end.next_multiple_of(BLOCK_BYTES) } else { end }
 }

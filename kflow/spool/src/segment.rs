@@ -58,8 +58,7 @@ impl SegmentHeader {
         for (number, field) in all.zip(bytes[16..].chunks_exact_mut(8)) {
             field.copy_from_slice(&number.to_le_bytes());
         }
-        let checksum = checksum(&bytes[..HEADER_BYTES], self.number);
-        bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        seal(bytes.first_chunk_mut().expect("a block is longer"), self.number);
         bytes
     }
 
@@ -99,6 +98,12 @@ pub(crate) enum Decoded {
 
 fn numbers(tally: Tally) -> [u64; 3] {
     [tally.batches, tally.records, tally.bytes]
+}
+
+/// Writes the checksum of the header of the segment with this number.
+pub(crate) fn seal(bytes: &mut [u8; HEADER_BYTES], number: u64) {
+    let checksum = checksum(bytes, number);
+    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
 }
 
 fn checksum(bytes: &[u8], number: u64) -> u32 {
@@ -167,8 +172,7 @@ mod tests {
     fn a_later_version_is_told() {
         let mut bytes = encoded();
         bytes[8] = 9;
-        let checksum = checksum(&bytes, 2);
-        bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+        seal(&mut bytes, 2);
         assert_eq!(SegmentHeader::decode(&bytes, 2), Decoded::Later { version: 9 });
     }
 

@@ -3,26 +3,22 @@
 use crate::cursor::{self, Slot};
 use crate::error::Error;
 use crate::frame::Place;
-use crate::fs::{Access, File, Fs};
+use crate::fs::{Access, Fs};
 use crate::position::Position;
 use crate::scan::{Scan, read_header};
 use crate::segment::{self, BLOCK_BYTES, Decoded, SEQUENCES_MAX, SegmentHeader};
 use std::io;
-use std::sync::Arc;
 
 /// The files of a spool.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Stock {
     /// `None`: nothing says which spool this is.
     pub epoch: Option<u64>,
     /// Those of this epoch in which something can be read, or that are known to be empty; in the order of their numbers.
     pub segments: Vec<Stored>,
     /// Those that a later one says are void.
-    pub void: Vec<(u64, u64)>,
-    /// Those of which nothing can be read; number and bytes.
-    pub unreadable: Vec<(u64, u64)>,
-    /// The disk refused to give something back, so that what is unreadable now may not be later.
-    pub has_read_errors: bool,
+    pub void: Vec<Stored>,
+    pub unreadable: Vec<Unreadable>,
     /// The newest header that is whole.
     pub newest_header: Option<SegmentHeader>,
     /// Of this epoch, the one that counts first.
@@ -33,14 +29,22 @@ pub(crate) struct Stock {
 }
 
 /// A segment on the disk.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Stored {
     pub number: u64,
-    pub file: Arc<dyn File>,
     pub file_bytes: u64,
     pub header: Option<SegmentHeader>,
     /// What is before its first batch; by the first frame that is whole if the header is not.
     pub first: Position,
+}
+
+/// A segment of which nothing can be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unreadable {
+    pub number: u64,
+    pub file_bytes: u64,
+    /// Nothing is in it. Otherwise it is of another spool, or the disk may give it back another time.
+    pub is_void: bool,
 }
 
 impl Stock {
@@ -48,46 +52,31 @@ impl Stock {
         let names = fs.list().map_err(Error::io("list the spool"))?;
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
         numbers.sort_unstable();
-        let slots = cursor::read(fs).map_err(Error::io("read the cursor of the spool"))?;
         let mut stock = Stock {
-            epoch: None,
-            segments: Vec::new(),
-            void: Vec::new(),
-            unreadable: Vec::new(),
-            has_read_errors: false,
-            newest_header: None,
-            slots,
+            slots: cursor::read(fs).map_err(Error::io("read the cursor of the spool"))?,
             has_cursor: names.iter().any(|name| name == cursor::NAME),
             newest_number: numbers.last().copied().unwrap_or(0),
+            ..Stock::default()
         };
         let found = stock.read_headers(fs, &numbers)?;
-        stock.newest_header = found.iter().rev().find_map(|stored| stored.header);
-        let first_slot = stock.slots.first().map(|slot| slot.epoch);
-        stock.epoch =
-            stock.newest_header.map(|header| header.epoch).or(first_slot.filter(|_| !found.is_empty()));
-        stock.slots.retain(|slot| Some(slot.epoch) == stock.epoch);
+        stock.identify(&found);
         for stored in found {
-            if let Some(error) = stock.sort_in(stored) {
-                return Err(Error::io("read the newest segment of the spool")(error));
-            }
+            stock.sort_in(fs, stored).map_err(Error::io("read the newest segment of the spool"))?;
         }
         Ok(stock)
     }
 
-    /// Opens the segments and reads their headers. An error if the disk gives back nothing that says which spool it is.
-    fn read_headers(&mut self, fs: &dyn Fs, numbers: &[u64]) -> Result<Vec<Stored>, Error> {
+    /// Reads the headers of segments. An error if the disk gives back nothing that says which spool it is.
+    fn read_headers(&self, fs: &dyn Fs, numbers: &[u64]) -> Result<Vec<Stored>, Error> {
         let mut found = Vec::new();
         let mut refused = None;
         for &number in numbers {
-            let (stored, decoded) = match open_stored(fs, number) {
-                Ok(stored) => {
-                    let decoded = read_header(&*stored.file, number);
-                    (stored, decoded)
-                }
+            let file = match fs.open(&segment::name(number), Access::Read) {
+                Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::io(format!("open {}", segment::name(number)))(error)),
             };
-            let header = match decoded {
+            let header = match read_header(&*file, number) {
                 Ok(Decoded::Header(header)) => Some(header),
                 Ok(Decoded::Damaged) => None,
                 Ok(Decoded::Later { version }) => return Err(Error::Version { version }),
@@ -96,9 +85,9 @@ impl Stock {
                     None
                 }
             };
-            found.push(Stored { header, ..stored });
+            let file_bytes = file.length().map_err(Error::io("measure a segment of the spool"))?;
+            found.push(Stored { number, file_bytes, header, first: Position::default() });
         }
-        self.has_read_errors = refused.is_some();
         match refused {
             Some(error) if self.slots.is_empty() && found.iter().all(|stored| stored.header.is_none()) => {
                 Err(Error::io("read the spool")(error))
@@ -107,18 +96,30 @@ impl Stock {
         }
     }
 
-    /// Puts a segment where it belongs. Returns why the disk does not give back the newest one: an older one that is not
+    /// Finds out which spool this is. A file of another one that somebody has put here does not decide.
+    fn identify(&mut self, found: &[Stored]) {
+        let newest = |is_meant: &dyn Fn(&SegmentHeader) -> bool| {
+            found.iter().rev().filter_map(|stored| stored.header).find(is_meant)
+        };
+        let by_cursor = self.slots.first().map(|slot| slot.epoch).filter(|_| !found.is_empty());
+        let of_cursor = newest(&|header| Some(header.epoch) == by_cursor);
+        self.newest_header = of_cursor.or_else(|| newest(&|_| true));
+        self.epoch = self.newest_header.map(|header| header.epoch).or(by_cursor);
+        self.slots.retain(|slot| Some(slot.epoch) == self.epoch);
+    }
+
+    /// Puts a segment where it belongs. An error if the disk does not give back the newest one: an older one that is not
     /// there leaves a gap that is counted, but what the newest one holds nobody else knows.
-    fn sort_in(&mut self, mut stored: Stored) -> Option<io::Error> {
-        let (number, file_bytes) = (stored.number, stored.file_bytes);
+    fn sort_in(&mut self, fs: &dyn Fs, mut stored: Stored) -> io::Result<()> {
+        let Stored { number, file_bytes, .. } = stored;
         if self.newest_header.is_some_and(|newest| number < newest.oldest) {
-            self.void.push((number, file_bytes));
-            return None;
+            self.void.push(stored);
+            return Ok(());
         }
         let is_foreign = stored.header.is_some_and(|header| Some(header.epoch) != self.epoch);
         let first = match (stored.header, self.epoch) {
             (Some(header), _) => Ok(Some(header.first)),
-            (None, Some(epoch)) => first_frame(epoch, &stored),
+            (None, Some(epoch)) => first_frame(fs, epoch, &stored),
             (None, None) => Ok(None),
         };
         match first {
@@ -126,14 +127,13 @@ impl Stock {
                 stored.first = first;
                 self.segments.push(stored);
             }
-            Err(error) if number == self.newest_number => return Some(error),
-            Ok(_) => self.unreadable.push((number, file_bytes)),
-            Err(_) => {
-                self.has_read_errors = true;
-                self.unreadable.push((number, file_bytes));
+            Err(error) if number == self.newest_number => return Err(error),
+            first => {
+                let is_void = first.is_ok() && !is_foreign;
+                self.unreadable.push(Unreadable { number, file_bytes, is_void });
             }
         }
-        None
+        Ok(())
     }
 
     /// The slot of the cursor that counts.
@@ -161,14 +161,9 @@ impl Stock {
 const LEAP: u64 = 1 << 40;
 
 /// Where the first frame is that is whole.
-fn first_frame(epoch: u64, stored: &Stored) -> io::Result<Option<Position>> {
+fn first_frame(fs: &dyn Fs, epoch: u64, stored: &Stored) -> io::Result<Option<Position>> {
+    let file = fs.open(&segment::name(stored.number), Access::Read)?;
     let place = Place { epoch, segment: stored.number, offset: BLOCK_BYTES };
-    let found = Scan::new(&*stored.file, place, stored.file_bytes).next()?;
+    let found = Scan::new(&*file, place, stored.file_bytes).next()?;
     Ok(found.map(|found| found.header.position))
-}
-
-fn open_stored(fs: &dyn Fs, number: u64) -> io::Result<Stored> {
-    let file = fs.open(&segment::name(number), Access::Read)?;
-    let file_bytes = file.length()?;
-    Ok(Stored { number, file, file_bytes, header: None, first: Position::default() })
 }

@@ -4,10 +4,10 @@
 //! or not, and what can be read of it now may be in the memory of the operating system only.
 
 use crate::frame::{FrameHeader, Place};
-use crate::fs::{File, read_full};
+use crate::fs::{Access, File, Fs, read_full};
 use crate::position::Position;
 use crate::scan::Scan;
-use crate::segment::BLOCK_BYTES;
+use crate::segment::{self, BLOCK_BYTES};
 use crate::stock::Stored;
 use std::io;
 
@@ -33,35 +33,36 @@ impl Tail {
     /// Reads the newest segment of a spool, of which everything below the sequence `safe_below` was safe.
     ///
     /// An error if the disk gives back nothing from some place on: then nobody knows what is there.
-    pub fn read(epoch: u64, stored: &Stored, safe_below: u64) -> io::Result<Tail> {
-        let frames = read_frames(epoch, stored);
+    pub fn read(fs: &dyn Fs, epoch: u64, stored: &Stored, safe_below: u64) -> io::Result<Tail> {
+        let file = fs.open(&segment::name(stored.number), Access::Read)?;
+        let frames = read_frames(&*file, epoch, stored);
         let stated = frames.iter().map(|(_, header)| header.safe_below).max();
         let safe_below = stored.first.sequence.max(safe_below).max(stated.unwrap_or(0));
         let mut tail =
             Tail { end: stored.first, safe_offset: BLOCK_BYTES, end_offset: BLOCK_BYTES, ..Tail::default() };
         let place = Place { epoch, segment: stored.number, offset: BLOCK_BYTES };
-        let scan = Scan::new(&*stored.file, place, stored.file_bytes);
+        let scan = Scan::new(&*file, place, stored.file_bytes);
         for (offset, header) in frames {
             if header.is_end() {
                 tail.is_closed = true;
                 tail.end = tail.end.later(header.position);
-                tail.end_offset = offset + header.frame_bytes();
+                tail.end_offset = header.next_offset(offset);
                 continue;
             }
             if header.position.sequence < safe_below {
                 tail.end = tail.end.later(header.behind());
-                tail.safe_offset = offset + header.frame_bytes();
+                tail.safe_offset = header.next_offset(offset);
                 tail.end_offset = tail.safe_offset;
                 continue;
             }
             let mut payload = Vec::new();
             if scan.read_payload(offset, &header, &mut payload).unwrap_or(false) {
                 tail.end = tail.end.later(header.behind());
-                tail.end_offset = offset + header.frame_bytes();
+                tail.end_offset = header.next_offset(offset);
                 tail.doubtful.push((header, payload));
             }
         }
-        let rest = Rest::read(&*stored.file, tail.end_offset, stored.file_bytes)?;
+        let rest = Rest::read(&*file, tail.end_offset, stored.file_bytes)?;
         tail.torn_bytes = rest.bytes;
         tail.is_rest_readable = rest.is_readable;
         Ok(tail)
@@ -69,9 +70,9 @@ impl Tail {
 }
 
 /// All frames of a segment whose headers are whole.
-fn read_frames(epoch: u64, stored: &Stored) -> Vec<(u64, FrameHeader)> {
+fn read_frames(file: &dyn File, epoch: u64, stored: &Stored) -> Vec<(u64, FrameHeader)> {
     let place = Place { epoch, segment: stored.number, offset: BLOCK_BYTES };
-    let mut scan = Scan::new(&*stored.file, place, stored.file_bytes);
+    let mut scan = Scan::new(file, place, stored.file_bytes);
     let mut frames = Vec::new();
     // What the disk does not give back at the end is torn.
     while let Ok(Some(found)) = scan.next() {

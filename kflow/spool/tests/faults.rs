@@ -4,9 +4,9 @@ mod support;
 
 use kflow_spool::fs::fault::{FaultFs, Operation, Verdict};
 use kflow_spool::fs::model::{ModelFs, Random};
-use kflow_spool::{Batch, Error, Reader, Reason, Sequence, State, Tally, Writer};
-use std::sync::Arc;
+use kflow_spool::{Batch, Config, Error, Reader, Reason, Sequence, State, Tally, Writer};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use support::*;
 
 const IO: i32 = 5;
@@ -57,7 +57,7 @@ impl Traffic {
 }
 
 /// Lets the operations fail whose numbers the plan says, counted from the first.
-fn failing(inner: &ModelFs, number: i32, fails: impl Fn(u64) -> bool + Send + 'static) -> FaultFs {
+fn failing(inner: &ModelFs, number: i32, fails: impl Fn(u64) -> bool + Send + Sync + 'static) -> FaultFs {
     let count = AtomicU64::new(0);
     FaultFs::new(Arc::new(inner.clone()), move |_, _| {
         let is_failing = fails(count.fetch_add(1, Ordering::Relaxed));
@@ -66,7 +66,7 @@ fn failing(inner: &ModelFs, number: i32, fails: impl Fn(u64) -> bool + Send + 's
 }
 
 /// Runs traffic over a disk that fails as planned, then over one that works, and accounts for every batch.
-fn survive(number: i32, fails: impl Fn(u64) -> bool + Clone + Send + 'static) {
+fn survive(number: i32, fails: impl Fn(u64) -> bool + Clone + Send + Sync + 'static) {
     let disk = ModelFs::default();
     let mut traffic = Traffic::default();
     let fs = failing(&disk, number, fails);
@@ -247,7 +247,8 @@ fn what_an_fsync_that_failed_was_to_make_safe_is_written_again_elsewhere() {
     append(&mut writer, b"in doubt");
     disk.fail_syncs(1);
     writer.commit().unwrap();
-    assert_eq!(writer.stats().read().sync_failures, 1);
+    let stats = writer.stats().read();
+    assert_eq!((stats.sync_failures, stats.segments), (1, 2));
     assert_eq!(drain(&mut reader).len(), 2);
     // The segment whose fsync failed has nothing of the second batch.
     let disk = disk.lose_power(&mut Random(1));
@@ -314,4 +315,83 @@ fn a_place_that_is_never_given_back_costs_what_is_there_and_no_more() {
         assert_eq!(corrupt, Tally { batches: lost, records: 3000 * lost, bytes: 3000 * lost });
         assert_eq!(reader.take_damage().is_empty(), block == 0);
     }
+}
+
+#[test]
+fn a_crash_while_a_large_group_in_doubt_is_written_anew_loses_none_of_it() {
+    let large = Config { segment_bytes: 64 << 10, ..config(1000) };
+    let small = Config { segment_bytes: 8 << 10, ..config(1000) };
+    for operations in 0..60 {
+        let disk = ModelFs::default();
+        let (mut writer, reader, _) = kflow_spool::open(Arc::new(disk.clone()), large.clone()).unwrap();
+        for round in 0..10 {
+            append(&mut writer, &[round; 3500]);
+        }
+        writer.commit().unwrap();
+        let mut random = Random(operations);
+        let disk = disk.lose_power(&mut random);
+        drop((writer, reader));
+        disk.fail_power_after(operations);
+        let _ = kflow_spool::open(Arc::new(disk.clone()), small.clone());
+        let disk = disk.lose_power(&mut random);
+        let (_writer, mut reader, _) = kflow_spool::open(Arc::new(disk), small.clone()).unwrap();
+        assert_eq!(sequences(&drain(&mut reader)), Vec::from_iter(1..=10), "after {operations} operations");
+    }
+}
+
+#[test]
+fn an_acknowledgement_that_an_earlier_process_could_not_make_safe_is_made_safe() {
+    for seed in 0..20 {
+        let disk = ModelFs::default();
+        let (mut writer, mut reader, _) = open(&disk);
+        for round in 0..12 {
+            append(&mut writer, &[round; 3000]);
+        }
+        writer.commit().unwrap();
+        let batches = drain(&mut reader);
+        disk.fail_syncs(1);
+        disk.fail_power_after(2);
+        assert!(reader.acknowledge(batches[9].sequence).is_err());
+        // The next process finds it in the memory of the operating system, and removes segments for it.
+        let disk = disk.kill();
+        let (writer, reader, _) = open(&disk);
+        let segments = reader.stats().read().segments;
+        let disk = disk.lose_power(&mut Random(seed));
+        drop((writer, reader));
+        let (_writer, reader, recovery) = open(&disk);
+        assert_eq!(segments, 2);
+        assert_eq!(recovery.missing, Tally::default(), "seed {seed}");
+        assert_eq!(reader.stats().read().acknowledged.batches, 10);
+    }
+}
+
+#[test]
+fn a_batch_that_is_dropped_while_it_is_read_is_not_handed_out() {
+    let is_reading = Arc::new(AtomicBool::new(false));
+    let writer: Arc<Mutex<Option<Writer>>> = Arc::default();
+    let (switch, other_side) = (Arc::clone(&is_reading), Arc::clone(&writer));
+    let fs = FaultFs::new(Arc::new(ModelFs::default()), move |operation, _| {
+        let is_payload = matches!(operation, Operation::Read { bytes: 3000, .. });
+        if is_payload && switch.swap(false, Ordering::Relaxed) {
+            // Meanwhile the writer needs the room.
+            let mut writer = other_side.lock().unwrap();
+            let writer = writer.as_mut().unwrap();
+            while writer.stats().read().dropped_for_any_reason().is_zero() {
+                append(writer, &[2; 3000]);
+                writer.commit().unwrap();
+            }
+        }
+        Verdict::Pass
+    });
+    let (mut opened, mut reader, _) = kflow_spool::open(Arc::new(fs), config(5)).unwrap();
+    append(&mut opened, &[1; 3000]);
+    opened.commit().unwrap();
+    let stats = opened.stats();
+    *writer.lock().unwrap() = Some(opened);
+    is_reading.store(true, Ordering::Relaxed);
+    let read = acknowledge_all(&mut reader);
+    assert!(read.iter().all(|batch| batch.payload == [2; 3000]));
+    let stats = stats.read();
+    assert_eq!(stats.waiting, Tally::default());
+    assert_eq!(stats.appended, stats.acknowledged + stats.dropped(Reason::Cap));
 }

@@ -181,6 +181,7 @@ impl World {
         let stats = process.reader.stats().read();
         let dropped = stats.dropped_for_any_reason();
         assert_eq!(stats.waiting, Tally::default());
+        assert_eq!(stats.appended, stats.acknowledged + dropped);
         assert_eq!(stats.uncommitted, Tally::default());
         assert!(stats.file_bytes <= self.config.bytes_max);
 

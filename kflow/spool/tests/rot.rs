@@ -192,3 +192,49 @@ fn a_spool_that_is_damaged_all_over_goes_on() {
         assert_eq!(reader.stats().read().waiting, Tally::default(), "seed {seed}");
     }
 }
+
+#[test]
+fn sequences_go_on_behind_a_segment_of_which_nothing_is_left() {
+    let fs = ModelFs::default();
+    let (mut writer, _reader, _) = support::open(&fs);
+    for _ in 0..2 {
+        append(&mut writer, b"first");
+        writer.commit().unwrap();
+    }
+    let fs = fs.kill();
+    let (mut writer, _reader, _) = support::open(&fs);
+    let used: Vec<Sequence> = (0..10).map(|_| append(&mut writer, b"second")).collect();
+    writer.commit().unwrap();
+    let epoch = writer.epoch();
+    // What the cursor and the newest segment know is gone.
+    let mut files = fs.kill().files();
+    files.remove("cursor");
+    files.get_mut("00000000000000000002.segment").unwrap().fill(0);
+    let (mut writer, _reader, recovery) = support::open(&ModelFs::from_files(files));
+    assert_eq!((recovery.unreadable_segments, writer.epoch()), (1, epoch));
+    assert!(append(&mut writer, b"third") > *used.last().unwrap());
+}
+
+#[test]
+fn a_segment_of_another_spool_is_left_alone_and_changes_nothing() {
+    let image = image(1, 12, 2);
+    // Numbers go on behind those of files that are there.
+    let other = ModelFs::from_files([("00000000000000000098.segment".into(), vec![1; 100])].into());
+    let (mut writer, reader, _) = support::open(&other);
+    assert_ne!(writer.epoch(), image.epoch);
+    append(&mut writer, b"elsewhere");
+    writer.commit().unwrap();
+    let name = "00000000000000000099.segment";
+    let foreign = other.kill().files()[name].clone();
+    drop((writer, reader));
+    let mut files = image.files.clone();
+    files.insert(name.into(), foreign.clone());
+
+    let fs = ModelFs::from_files(files);
+    let (writer, mut reader, recovery) = support::open(&fs);
+    assert_eq!((writer.epoch(), recovery.unreadable_segments), (image.epoch, 1));
+    assert_eq!(support::drain(&mut reader), image.batches[2..]);
+    assert_eq!(writer.stats().read().dropped_for_any_reason(), Tally::default());
+    drop((writer, reader));
+    assert_eq!(fs.files()[name], foreign);
+}

@@ -3,7 +3,7 @@
 use super::{Access, File, Fs, Lock};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// What is asked of the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +41,15 @@ pub struct FaultFs {
     plan: Plan,
 }
 
-type Plan = Arc<Mutex<dyn FnMut(Operation, &str) -> Verdict + Send>>;
+type Plan = Arc<dyn Fn(Operation, &str) -> Verdict + Send + Sync>;
 
 impl FaultFs {
-    /// The plan is told what is asked, and of which file.
-    pub fn new(inner: Arc<dyn Fs>, plan: impl FnMut(Operation, &str) -> Verdict + Send + 'static) -> FaultFs {
-        FaultFs { inner, plan: Arc::new(Mutex::new(plan)) }
+    /// The plan is told what is asked, and of which file. It may wait, and use the spool itself.
+    pub fn new(
+        inner: Arc<dyn Fs>,
+        plan: impl Fn(Operation, &str) -> Verdict + Send + Sync + 'static,
+    ) -> FaultFs {
+        FaultFs { inner, plan: Arc::new(plan) }
     }
 }
 
@@ -58,7 +61,6 @@ impl fmt::Debug for FaultFs {
 
 /// How many bytes may be read or written.
 fn ask(plan: &Plan, operation: Operation, name: &str) -> io::Result<usize> {
-    let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
     match plan(operation, name) {
         Verdict::Pass => Ok(usize::MAX),
         Verdict::Fail(number) => Err(io::Error::from_raw_os_error(number)),

@@ -91,6 +91,8 @@ impl Default for ModelFs {
 impl ModelFs {
     /// A disk with these files, safe.
     pub fn from_files(files: BTreeMap<String, Vec<u8>>) -> ModelFs {
+        // Another disk has other random numbers, and this one the same each time.
+        let seed = files.values().fold(1, |seed, content| crc32c::crc32c_append(seed, content));
         let mut names = BTreeMap::new();
         let mut inodes = Vec::new();
         for (name, content) in files {
@@ -103,7 +105,7 @@ impl ModelFs {
             names,
             changes: Vec::new(),
             locked: false,
-            random: Random(1),
+            random: Random(seed.into()),
             capacity: u64::MAX,
             is_read_only: false,
             operations_left: None,
@@ -234,8 +236,17 @@ impl Inode {
         let survival = Survival::draw(random);
         for change in &self.changes {
             match change {
-                Change::Length(_) if survival.survives(random) => change.apply(&mut content),
-                Change::Length(_) => {}
+                Change::Length(length) => {
+                    if survival.survives(random) {
+                        change.apply(&mut content);
+                    }
+                    // An end in the middle of a block is a write to that block.
+                    let end = (*length).min(content.len());
+                    let block = end / BLOCK * BLOCK;
+                    if matches!(survival, Survival::Some) && random.one_in(8) {
+                        content[block..end].iter_mut().for_each(|byte| *byte = random.draw() as u8);
+                    }
+                }
                 Change::Write { offset, bytes } => tear(&mut content, *offset, bytes, survival, random),
             }
         }

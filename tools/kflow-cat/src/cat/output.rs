@@ -1,6 +1,6 @@
 //! How records are printed: as JSON lines, as CSV, field by field of the schema, or only counted.
 
-use crate::{Args, Format};
+use super::{Args, Format};
 use anyhow::Error;
 use kflow::codec::Limits;
 use kflow::file::FileReader;
