@@ -1,4 +1,4 @@
-//! The accounts beside the ledger: what became of tunnels and of fragments.
+//! The accounts beside the ledger: what became of tunnels, of fragments, and of records that are sent.
 //!
 //! The ledger is of frames, and each is in it once. Here are the packets that a frame brings besides, and the
 //! datagrams that many make together.
@@ -10,6 +10,8 @@ use crate::{
         reassembly::{Ending, Refusal},
     },
 };
+use kflow_delivery::sender::Watch;
+use kflow_spool::Stats;
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -41,6 +43,67 @@ pub struct FragmentAccount {
     pub anomalies_by: BTreeMap<&'static str, u64>,
     /// Datagrams by how their assembly ended.
     pub datagrams_by: BTreeMap<&'static str, u64>,
+}
+
+/// recovered + offered = delivered + thinned + unpackable + rejected + dropped_by_spool + abandoned + waiting, once the
+/// sensor has stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DeliveryAccount {
+    /// Waited in the spool at the start.
+    pub recovered: u64,
+    pub offered: u64,
+    pub delivered: u64,
+    /// Left out because there were too many. The sample rates of the others stand for them.
+    pub thinned: u64,
+    pub unpackable: u64,
+    /// Refused for good by the receiver.
+    pub rejected: u64,
+    /// Dropped by the spool, for any reason.
+    pub dropped_by_spool: u64,
+    /// Neither sent nor in the spool at the end.
+    pub abandoned: u64,
+    /// In the spool at the end.
+    pub waiting: u64,
+}
+
+impl DeliveryAccount {
+    pub fn of(watch: &Watch) -> DeliveryAccount {
+        let counters = &watch.counters;
+        let now = watch.spool.as_ref().map(|spool| spool.read()).unwrap_or_default();
+        let dropped = |spool: &Stats| spool.dropped_for_any_reason().records;
+        DeliveryAccount {
+            recovered: watch.spool_before.waiting.records,
+            offered: counters.offered.read(),
+            delivered: counters.delivered.read(),
+            thinned: counters.thinned.read(),
+            unpackable: counters.unpackable.read(),
+            rejected: counters.rejected.read(),
+            dropped_by_spool: dropped(&now).saturating_sub(dropped(&watch.spool_before)),
+            abandoned: counters.abandoned.read(),
+            waiting: now.waiting.records,
+        }
+    }
+}
+
+impl fmt::Display for DeliveryAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "delivery")?;
+        let always = [("offered", self.offered), ("delivered", self.delivered)];
+        let seldom = [
+            ("recovered from the spool", self.recovered),
+            ("thinned out", self.thinned),
+            ("unpackable", self.unpackable),
+            ("rejected by the receiver", self.rejected),
+            ("dropped by the spool", self.dropped_by_spool),
+            ("abandoned at the end", self.abandoned),
+            ("waiting in the spool", self.waiting),
+        ];
+        let happened = seldom.into_iter().filter(|(_, records)| *records > 0);
+        for (name, records) in always.into_iter().chain(happened) {
+            writeln!(f, "  {name:<32}{records:>16}")?;
+        }
+        Ok(())
+    }
 }
 
 impl TunnelAccount {

@@ -2,9 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use sensor_user::config::{
-    Config, KflowConfig, LogLevel, SourceKind, TunnelCount, default_rotate_bytes, default_rotate_s,
-};
+use sensor_user::config::{Config, KflowConfig, LogLevel, SourceKind, TunnelCount};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Turns packets into flow records.
@@ -134,12 +132,7 @@ impl Flags {
             match &mut config.export.kflow {
                 Some(kflow) => kflow.directory.clone_from(directory),
                 None => {
-                    config.export.kflow = Some(KflowConfig {
-                        directory: directory.clone(),
-                        rotate_bytes: default_rotate_bytes(),
-                        rotate_s: default_rotate_s(),
-                        keep_bytes: 0,
-                    });
+                    config.export.kflow = Some(KflowConfig::in_directory(directory.clone()));
                 }
             }
         }

@@ -3,8 +3,12 @@
 //! All defaults are here. Unknown keys are errors. Sizes have units in their names.
 
 mod applications;
+mod delivery;
+mod export;
 
 pub use applications::{ApplicationsConfig, PrivacyConfig, Treatment};
+pub use delivery::{Compression, DeliveryFormat, DeviceConfig, HttpExportConfig, SpoolConfig};
+pub use export::{CollectorConfig, CollectorTransactions, CollectorTransport, ExportConfig, KflowConfig};
 
 use crate::{
     packet::{TooManyPorts, TunnelPorts, UdpTunnel},
@@ -185,32 +189,6 @@ pub enum TunnelCount {
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ExportConfig {
-    /// File for JSON lines; "-" is standard output.
-    pub json: Option<PathBuf>,
-    pub kflow: Option<KflowConfig>,
-    /// Records handed over at once.
-    pub batch_records: usize,
-    /// Batches under way for each worker. When all are, live sources drop records (counted), files wait.
-    pub queue_batches: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct KflowConfig {
-    /// Folder for kflow files.
-    pub directory: PathBuf,
-    #[serde(default = "default_rotate_bytes")]
-    pub rotate_bytes: u64,
-    #[serde(default = "default_rotate_s")]
-    pub rotate_s: u64,
-    /// Oldest files are removed beyond this; 0 keeps all.
-    #[serde(default)]
-    pub keep_bytes: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct MetricsConfig {
     pub enabled: bool,
     /// Address of `/metrics`, `/livez` and `/readyz`.
@@ -240,14 +218,6 @@ pub enum LogFormat {
     Auto,
     Text,
     Json,
-}
-
-pub fn default_rotate_bytes() -> u64 {
-    64 << 20
-}
-
-pub fn default_rotate_s() -> u64 {
-    60
 }
 
 impl Default for CaptureConfig {
@@ -307,12 +277,6 @@ impl Default for TunnelsConfig {
             mpls_ports: vec![6635],
             l2tp_ports: vec![1701],
         }
-    }
-}
-
-impl Default for ExportConfig {
-    fn default() -> ExportConfig {
-        ExportConfig { json: None, kflow: None, batch_records: 512, queue_batches: 64 }
     }
 }
 
@@ -513,13 +477,7 @@ impl Config {
             self.tunnels.ports().is_ok(),
             "the lists of ports under tunnels may name 16 ports in all at most",
         );
-        let export = &self.export;
-        check((1..=65536).contains(&export.batch_records), "export.batch_records must be from 1 to 65536");
-        check((2..=65536).contains(&export.queue_batches), "export.queue_batches must be from 2 to 65536");
-        if let Some(kflow) = &export.kflow {
-            check(kflow.rotate_bytes >= 1 << 16, "export.kflow.rotate_bytes must be at least 65536");
-            check(kflow.rotate_s >= 1, "export.kflow.rotate_s must be at least 1");
-        }
+        faults.extend(self.export.faults());
         faults.extend(self.filter.faults());
         faults.extend(self.applications.faults());
         faults

@@ -97,26 +97,34 @@ impl Interface {
     }
 
     fn has_host_address(&self) -> io::Result<bool> {
+        Ok(self.addresses()?.into_iter().any(|address| match address {
+            IpAddr::V4(v4) => !v4.is_link_local(),
+            IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+        }))
+    }
+
+    /// Its IPv4 and IPv6 addresses.
+    pub fn addresses(&self) -> io::Result<Vec<IpAddr>> {
         let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
         // SAFETY: the call stores the head of a list, which is freed below.
         if unsafe { libc::getifaddrs(&raw mut first) } < 0 {
             return Err(io::Error::last_os_error());
         }
-        let mut found = false;
+        let mut addresses = Vec::new();
         let mut next = first;
         while !next.is_null() {
             // SAFETY: an element of the list, which is alive until freeifaddrs.
             let element = unsafe { &*next };
             // SAFETY: names in the list are C strings.
             let name = unsafe { std::ffi::CStr::from_ptr(element.ifa_name) };
-            if name.to_bytes() == self.name.as_bytes() && is_host_address(element.ifa_addr) {
-                found = true;
+            if name.to_bytes() == self.name.as_bytes() {
+                addresses.extend(ip_address(element.ifa_addr));
             }
             next = element.ifa_next;
         }
         // SAFETY: the head that getifaddrs stored, freed once.
         unsafe { libc::freeifaddrs(first) };
-        Ok(found)
+        Ok(addresses)
     }
 
     /// `None` for names that no interface can have.
@@ -196,27 +204,24 @@ fn call(socket: &OwnedFd, command: libc::c_ulong, request: &mut libc::ifreq) -> 
     if error.raw_os_error() == Some(libc::ENODEV) { Ok(false) } else { Err(error) }
 }
 
-fn is_host_address(address: *const libc::sockaddr) -> bool {
+/// The address of an element of getifaddrs' list, if it has one of IPv4 or IPv6.
+fn ip_address(address: *const libc::sockaddr) -> Option<IpAddr> {
     if address.is_null() {
-        return false;
+        return None;
     }
     // SAFETY: a non-null address of the list starts with its family, and is as long as the family says.
-    let ip: IpAddr = unsafe {
+    unsafe {
         match libc::c_int::from((*address).sa_family) {
             libc::AF_INET => {
                 let v4 = &*address.cast::<libc::sockaddr_in>();
-                IpAddr::from(v4.sin_addr.s_addr.to_ne_bytes())
+                Some(IpAddr::from(v4.sin_addr.s_addr.to_ne_bytes()))
             }
             libc::AF_INET6 => {
                 let v6 = &*address.cast::<libc::sockaddr_in6>();
-                IpAddr::from(v6.sin6_addr.s6_addr)
+                Some(IpAddr::from(v6.sin6_addr.s6_addr))
             }
-            _ => return false,
+            _ => None,
         }
-    };
-    match ip {
-        IpAddr::V4(v4) => !v4.is_link_local(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
     }
 }
 

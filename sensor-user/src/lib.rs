@@ -31,5 +31,6 @@ pub mod packet;
 mod prefetch;
 pub mod program;
 pub mod sensor;
+pub mod sinks;
 pub mod source;
 pub mod worker;

@@ -7,14 +7,14 @@
 //! left → ledger.
 
 use crate::{
-    accounts::{FragmentAccount, TunnelAccount},
+    accounts::{DeliveryAccount, FragmentAccount, TunnelAccount},
     applications::{ApplicationParts, Applications, ThreadParts, Threads},
     capture::{Capture, CaptureCounts, CaptureRequest, XdpCapture},
     cells::{ApplicationCells, SinkCells, WorkerCells},
     clock::Clock,
     config::{Config, FilterConfig, FragmentsConfig, PrivacyConfig, SourceKind},
     datapath::Tunnels,
-    export::{Exporter, Lane, NamedSink, Outbox, WhenFull},
+    export::{Exporter, Lane, Outbox, WhenFull},
     filter::PacketFilter,
     flow::{FlowTable, TableConfig},
     http::MetricsServer,
@@ -22,12 +22,14 @@ use crate::{
     ledger::Ledger,
     metrics::{Telemetry, TelemetryPages},
     packet::reassembly::{Reassembler, ReassemblyConfig},
+    sinks::{self, Sinks},
     source::pcap::PcapSource,
     worker::{Command, Worker, WorkerParts},
 };
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_queue::ArrayQueue;
-use kflow::sink::{DirectoryConfig, DirectorySink, JsonSink};
+use kflow_delivery::sender::Watch;
+use kflow_ipfix::IpfixCounters;
 use sensor_app::{Inspector, Privacy};
 use sensor_ebpf::hash::HashKey;
 use serde::Serialize;
@@ -37,7 +39,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -69,6 +71,8 @@ pub struct Summary {
     pub tunnels: TunnelAccount,
     pub fragments: FragmentAccount,
     pub records: RecordAccount,
+    /// Of the sink that delivers over HTTP.
+    pub delivery: Option<DeliveryAccount>,
 }
 
 /// records produced = written + dropped, for each sink.
@@ -199,6 +203,8 @@ struct Pipeline {
     privacy: Privacy,
     lanes: Vec<Arc<Lane>>,
     sinks: Vec<(&'static str, Arc<SinkCells>)>,
+    delivery: Option<Watch>,
+    ipfix: Vec<(&'static str, Arc<IpfixCounters>)>,
     exporter: Exporter,
 }
 
@@ -213,10 +219,10 @@ impl Pipeline {
             .map(|_| Arc::new(Lane::new(export.queue_batches, export.batch_records)))
             .collect();
         let privacy = privacy(&config.applications.privacy)?;
-        let sinks = open_sinks(config)?;
-        let cells = sinks.iter().map(|sink| (sink.sink.name(), sink.cells.clone())).collect();
-        let exporter = Exporter::start(&lanes, sinks, clock).context("start the exporter thread")?;
-        Ok(Pipeline { workers, applications, privacy, lanes, sinks: cells, exporter })
+        let Sinks { named, delivery, ipfix } = sinks::open(config)?;
+        let cells = named.iter().map(|sink| (sink.sink.name(), sink.cells.clone())).collect();
+        let exporter = Exporter::start(&lanes, named, clock).context("start the exporter thread")?;
+        Ok(Pipeline { workers, applications, privacy, lanes, sinks: cells, delivery, ipfix, exporter })
     }
 
     fn outbox(&self, worker: usize, when_full: WhenFull) -> Outbox {
@@ -264,6 +270,8 @@ impl Pipeline {
             applications: self.applications.clone(),
             lanes: self.lanes.clone(),
             sinks: self.sinks.clone(),
+            delivery: self.delivery.clone(),
+            ipfix: self.ipfix.clone(),
             export_delay: self.exporter.delay.clone(),
             flow_capacity: config.flow.capacity as u64,
             umem_frames: AtomicU64::new(0),
@@ -305,6 +313,7 @@ impl Pipeline {
                 written_by: by(|cells| cells.records_written.read()),
                 failed_by: by(|cells| cells.records_failed.read()),
             },
+            delivery: self.delivery.as_ref().map(DeliveryAccount::of),
         }
     }
 }
@@ -646,31 +655,6 @@ fn serve_metrics(config: &Config, telemetry: &Arc<Telemetry>) -> Result<MetricsS
     Ok(server)
 }
 
-fn open_sinks(config: &Config) -> Result<Vec<NamedSink>> {
-    let mut sinks: Vec<NamedSink> = Vec::new();
-    let mut add = |sink| sinks.push(NamedSink { sink, cells: Arc::new(SinkCells::default()) });
-    match &config.export.json {
-        None => {}
-        Some(path) if path.as_os_str() == "-" => add(Box::new(JsonSink::new(io::stdout()))),
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-            add(Box::new(JsonSink::new(file)));
-        }
-    }
-    if let Some(kflow) = &config.export.kflow {
-        let sink = DirectorySink::open(DirectoryConfig {
-            directory: PathBuf::from(&kflow.directory),
-            file_bytes_max: kflow.rotate_bytes,
-            file_age_max: Duration::from_secs(kflow.rotate_s),
-            files_kept_max: None,
-            bytes_kept_max: (kflow.keep_bytes > 0).then_some(kflow.keep_bytes),
-        })
-        .with_context(|| format!("open {} for kflow files", kflow.directory.display()))?;
-        add(Box::new(sink));
-    }
-    Ok(sinks)
-}
-
 fn reassembly_config(config: &Config) -> ReassemblyConfig {
     let FragmentsConfig { datagrams, memory_bytes, timeout_s } = config.fragments;
     ReassemblyConfig { datagrams, memory_bytes, timeout: Duration::from_secs(timeout_s) }
@@ -752,6 +736,6 @@ impl Summary {
         for (sink, records) in self.records.failed_by.iter().filter(|(_, records)| **records > 0) {
             writeln!(output, "  {:<32}{records:>16}", format!("failed: {sink}"))?;
         }
-        Ok(())
+        self.delivery.as_ref().map_or(Ok(()), |delivery| write!(output, "{delivery}"))
     }
 }

@@ -6,6 +6,8 @@
 
 mod support;
 
+use kflow_delivery::sender::Watch;
+use kflow_spool::fs::model::ModelFs;
 use netns::{Child, Namespace};
 use sensor_ebpf::{Class, Verdict};
 use sensor_user::{
@@ -42,8 +44,9 @@ const PROMETHEUS_ADDRESS: &str = "127.0.0.1:9090";
 /// Labels whose values are reasons, which METRICS.md explains.
 const REASON_LABELS: [&str; 8] =
     ["account", "anomaly", "class", "policy", "reason", "result", "statistic", "verdict"];
-/// Queries that have no answer while all is well contain one of these.
-const EMPTY_WHILE_WELL: [&str; 2] = ["sensor_ledger_dropped_frames_total", " > 0"];
+/// Queries that have no answer while all is well, and nothing is sent over the network, contain one of these.
+const EMPTY_WHILE_WELL: [&str; 5] =
+    ["sensor_ledger_dropped_frames_total", " > 0", "sensor_delivery_", "sensor_spool_", "sensor_collector_"];
 
 #[test]
 fn every_metric_is_documented_with_what_to_do() {
@@ -283,6 +286,15 @@ fn families() -> BTreeMap<String, Family> {
     families
 }
 
+/// What tells of a sender with a spool.
+fn watch_of_a_spool() -> Watch {
+    let (writer, _, _) = kflow_spool::open(Arc::new(ModelFs::default()), kflow_spool::Config::default())
+        .expect("an empty disk is no obstacle");
+    let mut watch = Watch::default();
+    watch.spool = Some(writer.stats());
+    watch
+}
+
 /// What a sensor on a mirror port shows that has dropped something: every family has a series.
 fn exposition() -> String {
     let sockets = XskStatistics { rx_dropped: 1, ..XskStatistics::default() };
@@ -294,6 +306,8 @@ fn exposition() -> String {
         workers: vec![Arc::default()],
         lanes: vec![Arc::new(Lane::new(2, 1))],
         sinks: vec![("directory", Arc::default())],
+        delivery: Some(watch_of_a_spool()),
+        ipfix: vec![("ipfix", Arc::default())],
         export_delay: Arc::default(),
         flow_capacity: 1,
         umem_frames: AtomicU64::new(1),

@@ -5,14 +5,14 @@ mod support;
 
 use netns::{Child, Namespace, VethEnd, VethOptions, veth_pair};
 use sensor_user::{
-    config::{Config, KflowConfig, default_rotate_bytes, default_rotate_s},
+    config::{CollectorConfig, Config, DeviceConfig, HttpExportConfig, KflowConfig},
     flow::FlowTable,
     packet::reassembly::{Reassembler, ReassemblyConfig},
 };
 use std::{
     fs::{self, File},
-    net::UdpSocket,
-    path::Path,
+    net::{IpAddr, UdpSocket},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -44,18 +44,75 @@ fn example_config_has_every_key_there_is() {
     config.capture.interface = Some("eth1".to_owned());
     config.capture.pcap = Some("capture.pcap".into());
     config.export.json = Some("flows.jsonl".into());
-    config.export.kflow = Some(KflowConfig {
-        directory: "flows".into(),
-        rotate_bytes: default_rotate_bytes(),
-        rotate_s: default_rotate_s(),
-        keep_bytes: 0,
-    });
+    config.export.kflow = Some(KflowConfig::in_directory("flows".into()));
+    config.applications.privacy.key_file = Some("key".into());
+    config.export.http = Some(full_http());
+    config.export.ipfix = Some(full_collector());
+    config.export.netflow_v9 = Some(full_collector());
     let full: toml::Table =
         toml::from_str(&toml::to_string(&config).expect("a config is TOML")).expect("it is TOML");
     // Keys that exclude others, or that few want, are there as comments.
-    let example = read(&kit("sensor.toml")).replace("\n#pcap", "\npcap").replace("\n#json", "\njson");
-    let example: toml::Table = toml::from_str(&example).expect("the example is TOML");
+    let example: toml::Table = toml::from_str(&uncommented()).expect("the example is TOML");
     assert_eq!(keys("", &example), keys("", &full));
+}
+
+/// The example with the keys and sections that are there as comments; prose has a blank after the sign.
+fn uncommented() -> String {
+    let example = read(&kit("sensor.toml"));
+    let lines = example.lines().map(|line| match line.strip_prefix('#') {
+        Some(key) if key.starts_with(|first: char| first.is_ascii_lowercase() || first == '[') => key,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn defaults_of_commented_sections_are_as_they_say() {
+    let example = Config::parse(&uncommented()).expect("the example is a config");
+    let example = example.export.http.expect("the section was a comment");
+    let default = HttpExportConfig::default();
+    assert_eq!(example.spool, default.spool);
+    let sizes = |config: &HttpExportConfig| {
+        let HttpExportConfig { batch_records, window_records, memory_bytes, .. } = *config;
+        let HttpExportConfig { interval_ms, records_per_s_max, stop_timeout_s, .. } = *config;
+        let choices = (config.format, config.compression);
+        (batch_records, window_records, memory_bytes, interval_ms, records_per_s_max, stop_timeout_s, choices)
+    };
+    assert_eq!(sizes(&example), sizes(&default));
+}
+
+/// Has every key.
+fn full_http() -> HttpExportConfig {
+    let text = Some("text".to_owned());
+    let file = Some(PathBuf::from("file"));
+    HttpExportConfig {
+        region: text.clone(),
+        token_file: file.clone(),
+        token_credential: text.clone(),
+        ca_file: file.clone(),
+        client_certificate_file: file.clone(),
+        client_key_file: file.clone(),
+        proxy: text.clone(),
+        sensor: text.clone(),
+        device: DeviceConfig {
+            api_url: text.clone(),
+            id: Some(1),
+            name: text.clone(),
+            ip: Some(IpAddr::from([192, 0, 2, 7])),
+            interface: text,
+            plan: Some(1),
+            site: Some(1),
+            company_id: Some(1),
+            columns: Vec::new(),
+            cache_file: file,
+        },
+        ..HttpExportConfig::default()
+    }
+}
+
+fn full_collector() -> CollectorConfig {
+    let collector = "collector = \"192.0.2.7:4739\"\nmessage_bytes = 1400";
+    toml::from_str(collector).expect("it is a collector")
 }
 
 #[test]

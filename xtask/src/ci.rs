@@ -7,8 +7,9 @@ use anyhow::ensure;
 
 use crate::{fuzz, shell, test};
 
-/// The sensor stays lean: its crates, itself included.
-const SENSOR_CRATES_MAX: usize = 120;
+/// The sensor stays lean: its crates, itself included. Delivery over TLS takes 18 of them, and none may link a C library
+/// but ring.
+const SENSOR_CRATES_MAX: usize = 140;
 
 pub fn main() -> anyhow::Result<ExitCode> {
     test::run(None)?;

@@ -6,6 +6,7 @@ use crate::outcome::{Cause, Outcome, Trouble, presentable};
 use crate::retry::EndpointId;
 use crate::token::Token;
 use crate::url::{Url, encode};
+use kflow::body::ContentEncoding;
 use std::fmt::Write;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request};
@@ -33,14 +34,6 @@ pub struct Batch<'a> {
     pub encoding: ContentEncoding,
     /// How many records the message holds, for counting.
     pub records: u64,
-}
-
-/// How a body is compressed. Kentik's receivers take gzip; the others are for our own engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContentEncoding {
-    Gzip,
-    Zstd,
-    Identity,
 }
 
 /// The name of a batch that stays the same however often it is sent. A receiver that knows it takes each batch once;

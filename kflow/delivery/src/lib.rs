@@ -39,11 +39,12 @@ mod token;
 mod url;
 pub mod window;
 
-pub use client::{BATCH_HEADER, Batch, BatchName, Client, ContentEncoding, Credentials, Identity};
+pub use client::{BATCH_HEADER, Batch, BatchName, Client, Credentials, Identity};
 pub use clock::{Clock, Jitter, Moment};
 pub use device::{Changes, Creation, Device, DeviceApi, DeviceStanding, DeviceWatch, Selector};
 pub use error::Error;
 pub use http::{HttpConfig, Interrupter, Timeouts};
+pub use kflow::body::ContentEncoding;
 pub use outcome::{Cause, Outcome, Phase, Remedy, RetryAfter, Trouble};
 pub use post::Poster;
 pub use proxy::{ProxyConfig, ProxyEnvironment, ProxyUrl};

@@ -37,7 +37,9 @@ impl Collector for Scrape {
         fragments(&mut page, telemetry)?;
         flows(&mut page, telemetry)?;
         super::applications::applications(&mut page, telemetry)?;
-        export(&mut page, telemetry)
+        export(&mut page, telemetry)?;
+        super::delivery::delivery(&mut page, telemetry)?;
+        super::delivery::collectors(&mut page, telemetry)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the sensor tells of itself, gathered at each scrape from the cells of its threads.
 
 mod applications;
+mod delivery;
 mod families;
 mod page;
 
@@ -13,6 +14,8 @@ use crate::{
     source::KernelCounts,
 };
 use families::Scrape;
+use kflow_delivery::sender::Watch;
+use kflow_ipfix::IpfixCounters;
 use prometheus_client::{encoding::text, registry::Registry};
 use std::{
     fmt,
@@ -31,6 +34,10 @@ pub struct Telemetry {
     pub applications: Vec<Arc<ApplicationCells>>,
     pub lanes: Vec<Arc<Lane>>,
     pub sinks: Vec<(&'static str, Arc<SinkCells>)>,
+    /// Of the sink that delivers over HTTP.
+    pub delivery: Option<Watch>,
+    /// Of sinks for collectors of IPFIX or NetFlow, by their names.
+    pub ipfix: Vec<(&'static str, Arc<IpfixCounters>)>,
     pub export_delay: Arc<crate::cells::SharedHistogram>,
     pub flow_capacity: u64,
     /// Frames in all rings and UMEMs.

@@ -36,6 +36,8 @@ enum Group {
     Program,
     /// Flow records to kflow messages.
     Encode,
+    /// Flow records to a receiver, from memory and from the spool.
+    Delivery,
     /// Capture files to flows, beside other sensors on the same CPU.
     Peers,
     /// Live frames to flows, beside a receiver that only takes them.
@@ -67,6 +69,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
             Group::Offline => cargo_bench("sensor-user", "offline")?,
             Group::Program => cargo_bench("sensor-user", "program")?,
             Group::Encode => cargo_bench("kflow", "encode")?,
+            Group::Delivery => cargo_bench("kflow-delivery", "delivery")?,
             Group::Peers => peers::measure()?,
             Group::Capture => capture::measure()?,
             Group::Hll => hll::measure()?,

@@ -44,26 +44,44 @@ pub(super) struct DeviceCell {
 #[derive(Debug)]
 struct State {
     watch: DeviceWatch,
-    /// The same as the watch's, to be shared.
+    /// The same as the watch's, to be shared, with no higher rate than this.
     device: Option<Arc<Device>>,
+    flow_rate_max: Option<u32>,
     is_stopping: bool,
 }
 
+impl Default for DeviceCell {
+    /// Nothing is known, and nobody asks.
+    fn default() -> DeviceCell {
+        let watch = DeviceWatch::looking(None);
+        let state = State { watch, device: None, flow_rate_max: None, is_stopping: false };
+        DeviceCell { state: Mutex::new(state), hastened: Condvar::new() }
+    }
+}
+
+impl State {
+    fn share(&mut self) {
+        self.device = self.watch.device().map(|device| {
+            let rates = [device.flow_rate_max, self.flow_rate_max];
+            Arc::new(Device { flow_rate_max: rates.into_iter().flatten().min(), ..device.clone() })
+        });
+    }
+}
+
 impl DeviceCell {
-    /// With the thread that looks the device up, if it has to be.
+    /// With the thread that looks the device up, if it has to be. The device's rate is no higher than `flow_rate_max`.
     pub fn start(
         source: DeviceSource,
+        flow_rate_max: Option<u32>,
         clock: Clock,
     ) -> io::Result<(Arc<DeviceCell>, Option<JoinHandle<()>>)> {
         let (watch, lookup) = match source {
             DeviceSource::Fixed(device) => (DeviceWatch::fixed(device), None),
             DeviceSource::Api(mut lookup) => (lookup.watch(clock.now()), Some(lookup)),
         };
-        let device = watch.device().cloned().map(Arc::new);
-        let cell = Arc::new(DeviceCell {
-            state: Mutex::new(State { watch, device, is_stopping: false }),
-            hastened: Condvar::new(),
-        });
+        let mut state = State { watch, device: None, flow_rate_max, is_stopping: false };
+        state.share();
+        let cell = Arc::new(DeviceCell { state: Mutex::new(state), hastened: Condvar::new() });
         let Some(lookup) = lookup else { return Ok((cell, None)) };
         let of_thread = cell.clone();
         let thread = thread::Builder::new()
@@ -103,7 +121,7 @@ impl DeviceCell {
             if !changes.any() {
                 continue;
             }
-            state.device = state.watch.device().cloned().map(Arc::new);
+            state.share();
             let device = state.device.clone();
             drop(state);
             if let Some(device) = device {

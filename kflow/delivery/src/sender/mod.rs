@@ -33,7 +33,7 @@ pub use device::{DeviceSource, Lookup};
 pub use pack::{ChfPack, Columns, FlowPack, Pack};
 
 use crate::{
-    Client, Clock, Policy, RetryConfig, Standing,
+    Client, Clock, Interrupter, Policy, RetryConfig, Standing,
     device::{Device, DeviceStanding},
     window::{FACTOR_ONE, OfFlow, Taken, Window},
 };
@@ -63,6 +63,8 @@ pub struct SenderConfig {
     pub interval: Duration,
     /// Bytes of bodies that wait in memory.
     pub memory_bytes: usize,
+    /// Records a second; the device's rate may allow fewer.
+    pub records_per_s_max: Option<u32>,
     pub retry: RetryConfig,
     /// Name of the sensor in the identity of batches; that of the device if none is given.
     pub sensor: Option<String>,
@@ -75,6 +77,7 @@ impl Default for SenderConfig {
             batch_records: 4096,
             interval: Duration::from_secs(1),
             memory_bytes: 64 << 20,
+            records_per_s_max: None,
             retry: RetryConfig::default(),
             sensor: None,
         }
@@ -99,6 +102,8 @@ pub struct Sender<T> {
     stop: Arc<Stop>,
     watch: Watch,
     threads: Vec<JoinHandle<()>>,
+    /// Ends requests that are under way: those of the courier, and those for the device.
+    interrupters: Vec<Interrupter>,
     clock: Clock,
 }
 
@@ -106,10 +111,25 @@ pub struct Sender<T> {
 #[derive(Clone, Debug)]
 pub struct Watch {
     pub counters: Arc<Counters>,
-    /// The account of the spool, if there is one.
+    /// The account of the spool, if there is one …
     pub spool: Option<kflow_spool::StatsHandle>,
+    /// … and what it was at the start.
+    pub spool_before: kflow_spool::Stats,
     device: Arc<DeviceCell>,
     standing: Arc<Mutex<Standing>>,
+}
+
+impl Default for Watch {
+    /// Of a sender that has not done anything yet.
+    fn default() -> Watch {
+        Watch {
+            counters: Arc::default(),
+            spool: None,
+            spool_before: kflow_spool::Stats::default(),
+            device: Arc::default(),
+            standing: Arc::new(Mutex::new(Standing::Idle)),
+        }
+    }
 }
 
 impl Watch {
@@ -151,7 +171,11 @@ impl<T: OfFlow + Send + 'static> Sender<T> {
         let stop = Arc::new(Stop::default());
         let counters = Arc::new(Counters::default());
         counters.factor_hundredths.set(u64::from(FACTOR_ONE));
-        let (device, device_thread) = DeviceCell::start(device, clock)?;
+        let mut interrupters = vec![client.interrupter()];
+        if let DeviceSource::Api(lookup) = &device {
+            interrupters.push(lookup.api.interrupter());
+        }
+        let (device, device_thread) = DeviceCell::start(device, config.records_per_s_max, clock)?;
         let shared = Arc::new(Shared {
             window: Mutex::new(Window::new(config.window_records, clock.now().0)),
             window_records: config.window_records,
@@ -161,9 +185,11 @@ impl<T: OfFlow + Send + 'static> Sender<T> {
             device: device.clone(),
             counters: counters.clone(),
         });
+        let spool_stats = spool.as_ref().map(|(writer, _)| writer.stats());
         let watch = Watch {
             counters: counters.clone(),
-            spool: spool.as_ref().map(|(writer, _)| writer.stats()),
+            spool_before: spool_stats.as_ref().map(|spool| spool.read()).unwrap_or_default(),
+            spool: spool_stats,
             device: device.clone(),
             standing: Arc::new(Mutex::new(Standing::Idle)),
         };
@@ -193,7 +219,7 @@ impl<T: OfFlow + Send + 'static> Sender<T> {
         let mut threads = vec![named("packer").spawn(move || packer.run())?];
         threads.push(named("courier").spawn(move || courier.run())?);
         threads.extend(device_thread);
-        Ok(Sender { shared, stop, watch, threads, clock })
+        Ok(Sender { shared, stop, watch, threads, interrupters, clock })
     }
 
     /// Takes records in. Waits for nothing but other pushers.
@@ -231,12 +257,20 @@ impl<T: OfFlow + Send + 'static> Sender<T> {
 
 impl<T> Sender<T> {
     fn end(&mut self, patience: Duration) {
-        self.stop.at(self.clock.now().plus(patience));
+        let deadline = self.clock.now().plus(patience);
+        self.stop.at(deadline);
         self.shared.is_stopping.store(true, Ordering::Release);
         // Under the lock, so that a packer that is about to wait has seen it or is woken.
         drop(self.shared.window());
         self.shared.enough.notify_one();
         self.watch.device.stop();
+        let are_busy = || self.threads.iter().any(|thread| !thread.is_finished());
+        while are_busy() && self.clock.now() < deadline {
+            thread::sleep(END_NAP);
+        }
+        for interrupter in self.interrupters.drain(..) {
+            interrupter.interrupt();
+        }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the sender panicked");
@@ -244,6 +278,9 @@ impl<T> Sender<T> {
         }
     }
 }
+
+/// How long the end sleeps before it looks again whether all is sent.
+const END_NAP: Duration = Duration::from_millis(5);
 
 impl<T> Drop for Sender<T> {
     /// A sender that was not stopped is, without patience.

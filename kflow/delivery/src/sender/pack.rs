@@ -5,14 +5,13 @@ use crate::{
     device::Device,
     window::{FACTOR_ONE, OfFlow},
 };
-use flate2::{Compression, write::GzEncoder};
 use kflow::{
     FlowRecord,
+    body::BodyWriter,
     chf::Chf,
     codec::{ChfEncoder, Encoder},
     device::DeviceColumns,
 };
-use std::io::Write;
 
 /// Makes bodies of records.
 pub trait Pack: Send + 'static {
@@ -32,8 +31,7 @@ pub trait Pack: Send + 'static {
 pub struct FlowPack {
     encoder: Encoder,
     columns: Columns,
-    body: Bodies,
-    encoding: ContentEncoding,
+    body: BodyWriter,
 }
 
 /// Which custom columns messages have.
@@ -50,13 +48,12 @@ pub enum Columns {
 pub struct ChfPack {
     encoder: ChfEncoder,
     device_id: u32,
-    body: Bodies,
-    encoding: ContentEncoding,
+    body: BodyWriter,
 }
 
 impl FlowPack {
     pub fn new(columns: Columns, encoding: ContentEncoding) -> FlowPack {
-        FlowPack { encoder: Encoder::new(), columns, body: Bodies::default(), encoding }
+        FlowPack { encoder: Encoder::new(), columns, body: BodyWriter::new(encoding) }
     }
 }
 
@@ -71,17 +68,17 @@ impl Pack for FlowPack {
 
     fn pack(&mut self, records: &mut [FlowRecord], factor_hundredths: u32) -> Result<&[u8], kflow::Error> {
         let message = self.encoder.encode_thinned(records, factor_hundredths)?;
-        self.body.write(message)
+        Ok(self.body.write(message))
     }
 
     fn encoding(&self) -> ContentEncoding {
-        self.encoding
+        self.body.encoding()
     }
 }
 
 impl ChfPack {
     pub fn new(encoding: ContentEncoding) -> ChfPack {
-        ChfPack { encoder: ChfEncoder::new(), device_id: 0, body: Bodies::default(), encoding }
+        ChfPack { encoder: ChfEncoder::new(), device_id: 0, body: BodyWriter::new(encoding) }
     }
 }
 
@@ -99,11 +96,11 @@ impl Pack for ChfPack {
             record.sample_adj = true;
         }
         let message = self.encoder.encode(records)?;
-        self.body.write(message)
+        Ok(self.body.write(message))
     }
 
     fn encoding(&self) -> ContentEncoding {
-        self.encoding
+        self.body.encoding()
     }
 }
 
@@ -125,28 +122,6 @@ fn device_columns(device: &Device) -> DeviceColumns {
     }
     columns
 }
-
-/// Puts the prefix before a message and compresses both. Keeps its buffer.
-#[derive(Debug, Default)]
-struct Bodies {
-    body: Vec<u8>,
-}
-
-/// What comes before a message (Kentik's receivers pass over it).
-const PREFIX: [u8; 80] = [0; 80];
-
-impl Bodies {
-    fn write(&mut self, message: &[u8]) -> Result<&[u8], kflow::Error> {
-        self.body.clear();
-        let mut compressed = GzEncoder::new(&mut self.body, Compression::fast());
-        let written = compressed.write_all(&PREFIX).and_then(|()| compressed.write_all(message));
-        written
-            .and_then(|()| compressed.finish())
-            .map_err(|source| kflow::Error::Io { what: "compress a message".into(), source })?;
-        Ok(&self.body)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -248,6 +248,22 @@ fn what_cannot_be_sent_before_the_end_is_counted() {
 }
 
 #[test]
+fn end_does_not_wait_for_a_receiver_that_says_nothing() {
+    let mock = plain_mock();
+    mock.usually(Route::Flow, Behaviour::Stall);
+    let sender = start(&mock, config(), device(None), None);
+    sender.push((0..10).map(record));
+    assert_eq!(mock.wait_for_requests(1, AMPLE).len(), 1);
+    let counters = sender.watch().counters.clone();
+    let clock = Clock::start();
+    let start = clock.now();
+    assert!(!sender.stop(Duration::from_millis(50)));
+    assert!(clock.now().since(start) < AMPLE / 2, "the time limit of the answer is longer");
+    assert_eq!(counters.abandoned.read(), 10);
+    check_account(&counters);
+}
+
+#[test]
 fn records_of_the_schema_are_sent_with_the_scaled_rate_and_the_devices_id() {
     let mock = plain_mock();
     let client = Client::new(&[mock.flow_url()], &credentials(), &http()).expect("the configuration is good");
