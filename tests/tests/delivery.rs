@@ -195,6 +195,22 @@ fn records_wait_in_the_spool_while_the_receiver_is_away() {
 }
 
 #[test]
+fn device_is_remembered_for_a_start_without_the_api() {
+    let mut stage = Stage::set(Mix::Udp);
+    let device = format!("api_url = \"{}\"\nname = \"sensor_example\"", stage.mock.api_url());
+    let first = stage.run("", &device, &stage.small_spool());
+    assert_accounted(&first);
+    // Nobody listens where the API was.
+    let port = stage.mock.address().port();
+    stage.mock = Mock::start(MockConfig::default()).expect("a port is free");
+    assert_ne!(stage.mock.address().port(), port);
+    let second = stage.run("stop_timeout_s = 5", &device, &stage.small_spool());
+    assert_accounted(&second);
+    assert_eq!(delivery(&second, "abandoned"), 0, "{}", second.stderr);
+    assert_eq!(stage.mock.faults(), Vec::<String>::new());
+}
+
+#[test]
 fn records_that_nobody_takes_are_counted_as_abandoned() {
     let stage = Stage::set(Mix::Udp);
     stage.mock.usually(Route::Flow, Behaviour::status(500));

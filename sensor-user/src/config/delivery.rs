@@ -77,7 +77,7 @@ pub struct DeviceConfig {
     pub company_id: Option<u64>,
     /// Custom columns of a device that is not looked up: number, name and type of each.
     pub columns: Vec<(u32, String, String)>,
-    /// Where the API's last answer is kept, so that a start without the API works.
+    /// Where the API's last answer is kept, so that a start without the API works. Beside the spool unless given.
     pub cache_file: Option<PathBuf>,
 }
 

@@ -12,7 +12,13 @@ use kflow_delivery::{
     sender::{Columns, DeviceSource, FlowPack, Lookup, Sender, SenderConfig, SenderParts, Watch},
 };
 use kflow_spool::{Reader, Writer, fs::RealFs};
-use std::{env, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    env,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What a spool notes in memory before it has to write.
 const GROUP_BYTES_MAX: u64 = 4 << 20;
@@ -113,9 +119,14 @@ fn device(
         api: DeviceApi::new(&url, credentials, http)?,
         selector: selector(named)?,
         creation: creation(named, sample_rate),
-        memory: named.cache_file.clone(),
+        memory: named.cache_file.clone().or_else(|| beside(&config.spool)),
         known: None,
     })))
+}
+
+/// Where the device is remembered unless the config says so: a spool would be of little use to a start without the API.
+fn beside(spool: &SpoolConfig) -> Option<PathBuf> {
+    spool.enabled.then(|| spool.directory.with_extension("device.json"))
 }
 
 /// By what a device is looked up, the surest first.

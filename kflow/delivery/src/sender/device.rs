@@ -125,7 +125,7 @@ impl DeviceCell {
             let device = state.device.clone();
             drop(state);
             if let Some(device) = device {
-                tracing::info!(id = device.id, name = device.name, ?changes, "the device is known");
+                tracing::info!(id = device.id, name = device.name, "the device is known");
                 lookup.remember(&device);
             }
         }
