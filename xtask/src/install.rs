@@ -75,8 +75,9 @@ fn with_few_names(archive: &Path, functions: &[String], scratch: &Path) -> anyho
     fs::write(&names, functions.join("\n")).with_context(|| format!("write {}", names.display()))?;
 
     let mut link = Command::new("ld");
-    // Only what the functions lead to is taken; sections stay apart, so that programs can leave out more.
-    link.args(["--relocatable", "--gc-sections", "--output"]).arg(&object);
+    // Only what the functions lead to is taken; sections stay apart, so that programs can leave out more. Without groups of
+    // sections, since linkers keep the first of a name, and other parts in Rust have groups of the same names.
+    link.args(["--relocatable", "--gc-sections", "--force-group-allocation", "--output"]).arg(&object);
     link.args(functions.iter().map(|name| format!("--undefined={name}"))).arg(archive);
     shell::step(&mut link)?;
     let mut localise = Command::new("objcopy");
