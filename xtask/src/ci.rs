@@ -1,11 +1,12 @@
-//! `cargo xtask ci`: the tests, a little fuzzing, the licences and the size of the dependency tree.
+//! `cargo xtask ci`: the tests, the C library as it is installed, a little fuzzing, the licences and the size of the
+//! dependency tree.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::ensure;
 
-use crate::{fuzz, shell, test};
+use crate::{fuzz, install, shell, test};
 
 /// The sensor stays lean: its crates, itself included. Delivery over TLS takes 18 of them, and none may link a C library
 /// but ring.
@@ -13,6 +14,7 @@ const SENSOR_CRATES_MAX: usize = 140;
 
 pub fn main() -> anyhow::Result<ExitCode> {
     test::run(None)?;
+    install::smoke()?;
     fuzz::smoke()?;
     check_dependencies()?;
     check_sensor_crates()?;
