@@ -39,7 +39,7 @@ pub struct FlowRecord {
     /// known.
     pub transactions: u32,
     /// A transaction of this span, or what is known of the session; its protocol is `app_protocol`.
-    pub application: Option<Box<Application>>,
+    pub application: Option<Application>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

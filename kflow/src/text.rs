@@ -247,7 +247,7 @@ mod tests {
         FlowRecord {
             app_protocol: Some(AppProtocol::Http),
             transactions: 1,
-            application: Some(Box::new(draft.to_application(Some(0)))),
+            application: Some(draft.to_application(Some(0))),
             ..FlowRecord::default()
         }
     }
@@ -267,7 +267,7 @@ mod tests {
         let mut draft = Draft::new(0);
         draft.begin(AppProtocol::Dhcp);
         draft.address(dhcp::YOUR_ADDRESS, [192, 0, 2, 9]);
-        let application = Some(Box::new(draft.to_application(None)));
+        let application = Some(draft.to_application(None));
         let app_protocol = Some(AppProtocol::Dhcp);
         let object = json(&FlowRecord { app_protocol, application, ..FlowRecord::default() });
         assert_eq!(object["dhcp_your_address"], "192.0.2.9");

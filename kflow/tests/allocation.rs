@@ -47,7 +47,7 @@ fn records() -> Vec<FlowRecord> {
         draft.begin(AppProtocol::Dns);
         draft.text(dns::QUERY, b"www.example.org");
         draft.number(dns::ID, index);
-        let application = (index % 2 == 0).then(|| Box::new(draft.to_application(Some(7))));
+        let application = (index % 2 == 0).then(|| draft.to_application(Some(7)));
         let app_protocol = application.as_ref().map(|application| application.protocol());
         FlowRecord { start_ns: index, end_ns: index, app_protocol, application, ..FlowRecord::default() }
     });

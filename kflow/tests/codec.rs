@@ -136,7 +136,7 @@ fn record_of(application: Application) -> FlowRecord {
     FlowRecord {
         app_protocol: Some(application.protocol()),
         transactions: u32::MAX,
-        application: Some(Box::new(application)),
+        application: Some(application),
         ..FlowRecord::default()
     }
 }

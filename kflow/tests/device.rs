@@ -95,7 +95,7 @@ fn said(protocol: AppProtocol, texts: &[(Key, &str)], numbers: &[(Key, u64)]) ->
         protocol: 6,
         app_protocol: Some(protocol),
         transactions: 3,
-        application: Some(Box::new(draft.to_application(Some(1_600)))),
+        application: Some(draft.to_application(Some(1_600))),
         ..FlowRecord::default()
     };
     record.tcp.forward.retransmitted_packets = 5;
@@ -150,7 +150,7 @@ fn addresses_and_large_numbers_go_to_their_slots() {
     let record = FlowRecord {
         protocol: 17,
         app_protocol: Some(AppProtocol::Dhcp),
-        application: Some(Box::new(draft.to_application(None))),
+        application: Some(draft.to_application(None)),
         ..FlowRecord::default()
     };
     let columns = customs(WITH_SLOTS, &record);

@@ -111,7 +111,7 @@ fn dns4() -> FlowRecord {
         latency: Latency { response_mean_us: Some(90_000), ..Latency::default() },
         app_protocol: Some(AppProtocol::Dns),
         transactions: 1,
-        application: Some(Box::new(draft.to_application(Some(1_500)))),
+        application: Some(draft.to_application(Some(1_500))),
         ..FlowRecord::default()
     }
 }
@@ -131,7 +131,7 @@ fn http6() -> FlowRecord {
         destination: Endpoint { address: address(2), port: 80, ..Endpoint::default() },
         protocol: 6,
         app_protocol: Some(AppProtocol::Http),
-        application: Some(Box::new(draft.to_application(None))),
+        application: Some(draft.to_application(None)),
         ..FlowRecord::default()
     }
 }
@@ -147,7 +147,7 @@ fn dhcp4() -> FlowRecord {
         protocol: 17,
         end_reason: EndReason::Transaction,
         app_protocol: Some(AppProtocol::Dhcp),
-        application: Some(Box::new(draft.to_application(None))),
+        application: Some(draft.to_application(None)),
         ..FlowRecord::default()
     }
 }

@@ -101,7 +101,7 @@ fn slots_without_a_use_are_left_out_and_of_two_values_the_last_counts() {
     let some = FlowRecord {
         app_protocol: Some(AppProtocol::Dns),
         transactions: 2,
-        application: Some(Box::new(draft.to_application(None))),
+        application: Some(draft.to_application(None)),
         ..none.clone()
     };
     assert_eq!(decode(&packed).unwrap(), [some, none.clone(), none]);

@@ -328,7 +328,7 @@ fn dns_record() -> FlowRecord {
         protocol: 17,
         app_protocol: Some(AppProtocol::Dns),
         transactions: 1,
-        application: Some(Box::new(draft.to_application(Some(1_500)))),
+        application: Some(draft.to_application(Some(1_500))),
         ..FlowRecord::default()
     }
 }
@@ -342,7 +342,7 @@ fn dhcp_record() -> FlowRecord {
         protocol: 17,
         end_reason: EndReason::Transaction,
         app_protocol: Some(AppProtocol::Dhcp),
-        application: Some(Box::new(draft.to_application(None))),
+        application: Some(draft.to_application(None)),
         ..FlowRecord::default()
     }
 }

@@ -48,7 +48,7 @@ pub fn application_records() -> Vec<FlowRecord> {
         record.app_protocol = Some(draft.protocol());
         record.transactions = 1;
         let latency_us = 200 + random.below(100_000) as u32;
-        record.application = Some(Box::new(draft.to_application(Some(latency_us))));
+        record.application = Some(draft.to_application(Some(latency_us)));
     }
     records
 }

@@ -200,7 +200,7 @@ fn address(address: IpAddr) -> Value {
 
 /// The columns of applications, and the slots that the record has.
 fn list_application(record: &FlowRecord, all: &mut Columns) {
-    let application = record.application.as_deref();
+    let application = record.application.as_ref();
     all.number(1_000_083, "TRANSACTIONS", some(record.transactions));
     let latency_us = application.and_then(|application| application.latency_us());
     all.number(1_000_084, "APPLICATION_LATENCY_US", latency_us);

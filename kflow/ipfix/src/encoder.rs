@@ -268,7 +268,7 @@ impl Encoder {
 
     /// Appends a side with shorter texts. Only texts make a side too long for a message of its own.
     fn cut(&mut self, index: usize, side: &Side<'_>, shape: Shape, excess: usize) {
-        let application = side.record.application.as_deref();
+        let application = side.record.application.as_ref();
         let text_bytes: usize = application
             .into_iter()
             .flat_map(kflow::Application::values)

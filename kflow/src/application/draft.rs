@@ -1,17 +1,26 @@
 //! An application's values while they come in: memory for all of them from the start, and never more.
 
-use super::{AppProtocol, Application, Entry, FIELDS_MAX, FieldKind, Key, Slot, Stored};
+use super::{AppProtocol, Application, FIELDS_MAX, FieldKind, Key, Slot, place};
 use crate::Decimal;
 use std::net::IpAddr;
+
+// A bit for each.
+const _: () = assert!(FIELDS_MAX <= 64);
+
+/// Octets of addresses that most protocols have at most.
+const ADDRESS_BYTES: usize = 5 * 16;
 
 /// Values of one transaction or session in the making. A value set twice is the one set last.
 #[derive(Clone, Debug)]
 pub struct Draft {
     protocol: AppProtocol,
-    entries: [Entry; FIELDS_MAX],
-    count: usize,
-    /// Texts one behind the other, valid UTF-8 each.
-    text: Vec<u8>,
+    /// By key, as an [`Application`] has them.
+    words: [u64; FIELDS_MAX],
+    /// Keys that have a value; the lowest bit is of the first key.
+    present: u64,
+    /// Texts, valid UTF-8 each, and octets of addresses, one behind the other.
+    data: Vec<u8>,
+    address_bytes: usize,
     text_bytes_max: usize,
     is_cut: bool,
 }
@@ -21,9 +30,10 @@ impl Draft {
     pub fn new(text_bytes_max: usize) -> Draft {
         Draft {
             protocol: AppProtocol::Dns,
-            entries: [Entry { key: Key(0), stored: Stored::Number(0) }; FIELDS_MAX],
-            count: 0,
-            text: Vec::with_capacity(text_bytes_max),
+            words: [0; FIELDS_MAX],
+            present: 0,
+            data: Vec::with_capacity(text_bytes_max + ADDRESS_BYTES + WORD_BYTES),
+            address_bytes: 0,
             text_bytes_max,
             is_cut: false,
         }
@@ -31,15 +41,17 @@ impl Draft {
 
     /// Has the memory for texts there now.
     pub fn touch(&mut self) {
-        self.text.resize(self.text_bytes_max, 0);
-        self.text.clear();
+        self.data.resize(self.data.capacity(), 0);
+        self.data.clear();
     }
 
     /// Forgets all values.
+    #[inline]
     pub fn begin(&mut self, protocol: AppProtocol) {
         self.protocol = protocol;
-        self.count = 0;
-        self.text.clear();
+        self.present = 0;
+        self.data.clear();
+        self.address_bytes = 0;
         self.is_cut = false;
     }
 
@@ -53,24 +65,35 @@ impl Draft {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.present == 0
     }
 
+    #[inline]
     pub fn has(&self, key: Key) -> bool {
-        self.entries[..self.count].iter().any(|entry| entry.key == key)
+        self.present & key.bit() != 0
     }
 
     /// A number that its slot has no room for becomes the largest one that it has room for.
+    #[inline]
     pub fn number(&mut self, key: Key, number: impl Into<u64>) {
-        let largest = match self.protocol.field(key).slot {
-            Slot::Number(_) => u64::from(u32::MAX),
-            Slot::Text(_) | Slot::LargeNumber(_) | Slot::Address(_) => u64::MAX,
-        };
-        self.set(key, FieldKind::Number, Stored::Number(number.into().min(largest)));
+        let mut number = number.into();
+        if number > u64::from(u32::MAX)
+            && matches!(self.protocol.fields()[usize::from(key.0)].slot, Slot::Number(_))
+        {
+            number = u64::from(u32::MAX);
+        }
+        self.set(key, FieldKind::Number, number);
     }
 
     pub fn address(&mut self, key: Key, address: impl Into<IpAddr>) {
-        self.set(key, FieldKind::Address, Stored::Address(address.into()));
+        let start = self.data.len();
+        match address.into() {
+            IpAddr::V4(address) => self.data.extend_from_slice(&address.octets()),
+            IpAddr::V6(address) => self.data.extend_from_slice(&address.octets()),
+        }
+        let end = self.data.len();
+        self.address_bytes += end - start;
+        self.set(key, FieldKind::Address, place(start, end));
     }
 
     /// What is not UTF-8 is replaced (U+FFFD).
@@ -79,55 +102,83 @@ impl Draft {
     }
 
     /// A text in several pieces.
+    #[inline]
     pub fn text_with(&mut self, key: Key, write: impl FnOnce(&mut TextWriter<'_>)) {
-        let start = self.text.len();
-        let mut writer = TextWriter { text: &mut self.text, max: self.text_bytes_max, is_cut: false };
+        let start = self.data.len();
+        let max = self.text_bytes_max + self.address_bytes;
+        let mut writer = TextWriter { data: &mut self.data, max, is_cut: false };
         write(&mut writer);
         self.is_cut |= writer.is_cut;
-        let end = self.text.len();
-        self.set(key, FieldKind::Text, Stored::Text(start as u32, end as u32));
+        let end = self.data.len();
+        self.set(key, FieldKind::Text, place(start, end));
     }
 
-    fn set(&mut self, key: Key, kind: FieldKind, stored: Stored) {
-        debug_assert_eq!(self.protocol.field(key).kind, kind);
-        let old = self.entries[..self.count].iter().position(|entry| entry.key == key);
-        self.entries[old.unwrap_or(self.count)] = Entry { key, stored };
-        self.count += usize::from(old.is_none());
+    #[inline]
+    fn set(&mut self, key: Key, kind: FieldKind, word: u64) {
+        debug_assert_eq!(self.protocol.fields()[usize::from(key.0)].kind, kind);
+        self.words[usize::from(key.0)] = word;
+        self.present |= key.bit();
     }
 
-    /// The values as they are now, in no more memory than they need.
+    /// The values as they are now. Of a text that was set twice, the first one takes memory still.
     pub fn to_application(&self, latency_us: Option<u32>) -> Application {
-        let mut entries: Box<[Entry]> = self.entries[..self.count].into();
-        entries.sort_unstable_by_key(|entry| entry.key);
-        let mut text = String::with_capacity(self.text.len());
-        for entry in &mut entries {
-            if let Stored::Text(start, end) = &mut entry.stored {
-                let piece = &self.text[*start as usize..*end as usize];
-                *start = text.len() as u32;
-                text.push_str(std::str::from_utf8(piece).expect("writers put whole characters there"));
-                *end = text.len() as u32;
-            }
-        }
-        Application { protocol: self.protocol, latency_us, entries, text: text.into() }
+        let entries = Keys(self.present).map(|key| (key, self.words[usize::from(key.0)]));
+        Application::new(self.protocol, latency_us, entries, &self.data)
     }
 }
+
+impl Key {
+    #[inline]
+    const fn bit(self) -> u64 {
+        1 << self.0
+    }
+}
+
+/// The keys whose bits are set, in their order.
+#[derive(Clone, Copy, Debug)]
+struct Keys(u64);
+
+impl Iterator for Keys {
+    type Item = Key;
+
+    #[inline]
+    fn next(&mut self) -> Option<Key> {
+        let key = self.0.trailing_zeros();
+        // Without the lowest bit that is set.
+        self.0 &= self.0.checked_sub(1)?;
+        Some(Key(key as u8))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let count = self.0.count_ones() as usize;
+        (count, Some(count))
+    }
+}
+
+impl ExactSizeIterator for Keys {}
 
 /// Takes the pieces of a text.
 #[derive(Debug)]
 pub struct TextWriter<'a> {
-    text: &'a mut Vec<u8>,
+    data: &'a mut Vec<u8>,
     max: usize,
     is_cut: bool,
 }
 
+/// Short pieces are copied as if they had as many.
+const WORD_BYTES: usize = size_of::<u64>();
+
 impl TextWriter<'_> {
     /// What is not UTF-8 is replaced (U+FFFD), and so is NUL, which ends texts in the flow message.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
-        if let Ok(text) = std::str::from_utf8(bytes)
-            && !bytes.contains(&0)
-        {
-            return self.push_str(text);
-        }
+        // By far the most.
+        if is_plain(bytes) { self.append(bytes) } else { self.push_replaced(bytes) }
+    }
+
+    #[inline(never)]
+    fn push_replaced(&mut self, bytes: &[u8]) {
         for chunk in bytes.utf8_chunks() {
             let mut pieces = chunk.valid().split('\0');
             self.push_str(pieces.next().unwrap_or_default());
@@ -142,28 +193,72 @@ impl TextWriter<'_> {
     }
 
     /// A number in decimal.
+    #[inline]
     pub fn push_number(&mut self, number: u64) {
-        let digits = Decimal::new(number);
-        self.push_str(std::str::from_utf8(digits.as_bytes()).expect("digits are ASCII"));
+        let Ok(small @ 0..100_000) = u32::try_from(number) else {
+            return self.append(Decimal::new(number).as_bytes());
+        };
+        // By far the most, and quicker than digit by digit.
+        let [a, b, c, d, e] = [10_000, 1_000, 100, 10, 1].map(|unit| b'0' + (small / unit % 10) as u8);
+        let zeros = [10_000, 1_000, 100, 10].map(|unit| usize::from(small < unit)).iter().sum::<usize>();
+        let word = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]) >> (8 * zeros);
+        self.append_word(word, 5 - zeros);
     }
 
+    /// As RFC 5952 has it.
     pub fn push_address(&mut self, address: IpAddr) {
-        use std::io::Write;
-        if let IpAddr::V4(address) = address {
-            // By far the most, and quicker than by way of a formatter.
-            for (index, octet) in address.octets().into_iter().enumerate() {
-                self.push_str(if index == 0 { "" } else { "." });
-                self.push_number(u64::from(octet));
+        match address {
+            IpAddr::V4(address) => {
+                for (index, octet) in address.octets().into_iter().enumerate() {
+                    self.push_str(if index == 0 { "" } else { "." });
+                    self.push_number(u64::from(octet));
+                }
             }
-            return;
+            IpAddr::V6(address) => {
+                if let Some(inner) = address.to_ipv4_mapped() {
+                    self.push_str("::ffff:");
+                    return self.push_address(inner.into());
+                }
+                self.push_groups(address.segments());
+            }
         }
-        // The longest address has 39 characters, 45 with an IPv4 address at its end.
-        let mut buffer = [0; 48];
-        let mut rest = &mut buffer[..];
-        write!(rest, "{address}").expect("an address fits");
-        let unused = rest.len();
-        let used = buffer.len() - unused;
-        self.push_str(std::str::from_utf8(&buffer[..used]).expect("an address is ASCII"));
+    }
+
+    /// Groups in hex with colons between them. Two colons stand for the longest run of zeros, the first of those that
+    /// are as long.
+    fn push_groups(&mut self, groups: [u16; 8]) {
+        let (mut run, mut longest) = (0..0, 0..0);
+        for (place, _) in groups.iter().enumerate().filter(|(_, group)| **group == 0) {
+            run = if run.end == place { run.start..place + 1 } else { place..place + 1 };
+            if run.len() > longest.len() {
+                longest = run.clone();
+            }
+        }
+        if longest.len() < 2 {
+            longest = groups.len()..groups.len();
+        }
+        let mut text = [0; 8 * "ffff:".len()];
+        let mut length = 0;
+        let mut put = |byte| {
+            text[length] = byte;
+            length += 1;
+        };
+        for (place, group) in groups.into_iter().enumerate() {
+            if place == longest.start || (place > 0 && !longest.contains(&place)) {
+                put(b':');
+            }
+            if longest.contains(&place) {
+                continue;
+            }
+            let digits = (u16::BITS - group.leading_zeros()).div_ceil(4).max(1);
+            for digit in (0..digits).rev() {
+                put(b"0123456789abcdef"[usize::from(group >> (4 * digit) & 0xF)]);
+            }
+        }
+        if longest.end == groups.len() && !longest.is_empty() {
+            put(b':');
+        }
+        self.append(&text[..length]);
     }
 
     /// Whether there was no room for all of it: nothing more is taken.
@@ -172,15 +267,63 @@ impl TextWriter<'_> {
     }
 
     /// Nothing follows a text that was cut.
+    #[inline]
     pub fn push_str(&mut self, text: &str) {
+        self.append(text.as_bytes());
+    }
+
+    /// Takes valid UTF-8, as far as there is room for whole characters.
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) {
         if self.is_cut {
             return;
         }
-        let room = self.max - self.text.len();
-        let end = if text.len() > room { text.floor_char_boundary(room) } else { text.len() };
-        self.is_cut = end < text.len();
-        self.text.extend_from_slice(&text.as_bytes()[..end]);
+        if bytes.len() > self.max - self.data.len() {
+            return self.append_cut(bytes);
+        }
+        self.data.extend_from_slice(bytes);
     }
+
+    /// Takes the first, lowest bytes of a word.
+    #[inline]
+    fn append_word(&mut self, word: u64, bytes: usize) {
+        let end = self.data.len() + bytes;
+        if self.is_cut || end > self.max {
+            return self.append(&word.to_le_bytes()[..bytes]);
+        }
+        self.data.extend_from_slice(&word.to_le_bytes());
+        self.data.truncate(end);
+    }
+
+    #[inline(never)]
+    fn append_cut(&mut self, bytes: &[u8]) {
+        let text = std::str::from_utf8(bytes).expect("whole characters are appended");
+        let end = text.floor_char_boundary(self.max - self.data.len());
+        self.data.extend_from_slice(&bytes[..end]);
+        self.is_cut = true;
+    }
+}
+
+/// Whether it is ASCII without NUL.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    /// A high bit for each byte that is none of 1 to 127, and maybe for such behind a zero.
+    const fn others(word: u64) -> u64 {
+        const ONES: u64 = u64::from_ne_bytes([1; 8]);
+        const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+        (word.wrapping_sub(ONES) | word) & HIGHS
+    }
+    let (words, rest) = bytes.as_chunks();
+    if let [.., _] = words
+        && let Some(last) = bytes.last_chunk()
+    {
+        // What is behind the whole words together with what is before it.
+        let others_of_all = words
+            .iter()
+            .fold(others(u64::from_ne_bytes(*last)), |sum, word| sum | others(u64::from_ne_bytes(*word)));
+        return others_of_all == 0;
+    }
+    rest.iter().all(|byte| matches!(byte, 1..=0x7F))
 }
 
 #[cfg(test)]
@@ -284,6 +427,24 @@ mod tests {
             let application = draft.to_application(None);
             let expected = format!("{number} {address}");
             prop_assert_eq!(application.text(http::URL), Some(expected.as_str()));
+        }
+
+        /// Few values, so that there are runs of zeros, and addresses of IPv4 in those of IPv6.
+        #[test]
+        fn addresses_with_zeros_read_as_the_standard_library_writes_them(
+            groups in prop::array::uniform8(prop_oneof![3 => Just(0), 1 => Just(0xFFFF), 1 => any::<u16>()]),
+        ) {
+            let address = std::net::Ipv6Addr::from(groups);
+            let mut draft = draft(200);
+            draft.text_with(http::URL, |writer| writer.push_address(address.into()));
+            let application = draft.to_application(None);
+            prop_assert_eq!(application.text(http::URL).unwrap(), address.to_string());
+        }
+
+        #[test]
+        fn plain_is_ascii_without_nul(bytes in prop::collection::vec(prop_oneof![8 => 1u8..0x80, 1 => any::<u8>()], 0..40)) {
+            let expected = bytes.is_ascii() && !bytes.contains(&0);
+            prop_assert_eq!(is_plain(&bytes), expected);
         }
     }
 }

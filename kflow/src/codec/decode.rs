@@ -296,10 +296,9 @@ impl ReceivedApplication {
     }
 
     /// `None` if nothing was said.
-    fn finish(&self) -> Option<Box<Application>> {
+    fn finish(&self) -> Option<Application> {
         let says_something = self.latency_us.is_some() || !self.draft.is_empty();
-        (self.protocol.is_some() && says_something)
-            .then(|| Box::new(self.draft.to_application(self.latency_us)))
+        (self.protocol.is_some() && says_something).then(|| self.draft.to_application(self.latency_us))
     }
 }
 

@@ -116,7 +116,7 @@ pub(crate) fn out_of_order_packets(record: &FlowRecord) -> u32 {
 
 /// Of the record's application.
 pub(crate) fn application_latency_us(record: &FlowRecord) -> Option<u32> {
-    record.application.as_deref()?.latency_us()
+    record.application.as_ref()?.latency_us()
 }
 
 const LATENCY_MS_MAX: u64 = 20_000;

@@ -181,7 +181,7 @@ impl Column {
             Access::CommunityId => Some(Value::CommunityId(CommunityId::of(record))),
             Access::ConnectionId => Some(Value::Number(CommunityId::of(record).connection_id().into())),
             Access::ApplicationLatency => Some(Value::Number(application_latency_us(record)?.into())),
-            Access::Application => Some(Value::Fields(record.application.as_deref()?)),
+            Access::Application => Some(Value::Fields(record.application.as_ref()?)),
         }
     }
 

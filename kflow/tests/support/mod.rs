@@ -16,7 +16,7 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
         Some((protocol, transactions, application)) => FlowRecord {
             app_protocol: Some(protocol),
             transactions,
-            application: application.filter(|application| !application.is_empty()).map(Box::new),
+            application: application.filter(|application| !application.is_empty()),
             ..flow
         },
     })

@@ -155,20 +155,20 @@ impl Conversation {
                     time_ns,
                 };
                 is_fresh = false;
-                inspector.inspect(&payload, &mut |transaction| transactions.push(*transaction.application));
+                inspector.inspect(&payload, &mut |transaction| transactions.push(transaction.application));
             }
         }
         let (mut session, mut protocol) = (None, None);
         if !is_fresh {
             let annotation = inspector.annotate(1, true, &record, &mut |transaction| {
-                transactions.push(*transaction.application);
+                transactions.push(transaction.application);
             });
             protocol = annotation.app_protocol;
             match annotation.application {
                 Some(first) if annotation.transactions as usize > transactions.len() => {
-                    transactions.push(*first);
+                    transactions.push(first);
                 }
-                application => session = application.map(|session| *session),
+                application => session = application,
             }
         }
         assert_eq!(inspector.in_use(), [0; 3], "everything was given back");

@@ -60,7 +60,7 @@ pub enum Interest {
 /// A transaction that goes out in a record of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
-    pub application: Box<Application>,
+    pub application: Application,
     /// The end of the request, or else the start of the answer.
     pub start_ns: u64,
     /// The start of the answer, or else the end of the request.
@@ -72,7 +72,7 @@ pub struct Transaction {
 pub struct Annotation {
     pub app_protocol: Option<AppProtocol>,
     pub transactions: u32,
-    pub application: Option<Box<Application>>,
+    pub application: Option<Application>,
 }
 
 /// Follows the applications of all flows of one table.
@@ -97,7 +97,7 @@ struct Flow {
     is_counted: bool,
     session: Option<Session>,
     /// The session, once nothing more is learned of it.
-    settled_session: Option<Box<Application>>,
+    settled_session: Option<Application>,
     /// The first transaction of the span.
     held: Option<Transaction>,
     /// Completed in the span.
@@ -234,7 +234,8 @@ impl Inspector {
             engine.collect(flow, emit);
         }
         let application = match (&flow.session, &flow.settled_session) {
-            (Some(session), _) => Some(Box::new(engine.snapshot(session))),
+            (Some(session), _) => Some(engine.snapshot(session)),
+            (None, Some(_)) if is_over => flow.settled_session.take(),
             (None, Some(settled)) => Some(settled.clone()),
             (None, None) => flow.held.take().map(|held| held.application),
         };
@@ -444,7 +445,7 @@ impl Engine {
         self.states[parser as usize] = State::Free;
         self.free_states.push(parser);
         if let Some(session) = flow.session.take() {
-            flow.settled_session = Some(Box::new(self.snapshot(&session)));
+            flow.settled_session = Some(self.snapshot(&session));
             self.drafts.release(session.draft);
         }
     }
@@ -591,11 +592,7 @@ impl Transaction {
     fn new(application: Application, timing: Timing) -> Transaction {
         let Timing { request_ns, answer_ns } = timing;
         let start_ns = request_ns.or(answer_ns).unwrap_or_default();
-        Transaction {
-            application: Box::new(application),
-            start_ns,
-            end_ns: answer_ns.unwrap_or(start_ns).max(start_ns),
-        }
+        Transaction { application, start_ns, end_ns: answer_ns.unwrap_or(start_ns).max(start_ns) }
     }
 }
 

@@ -25,6 +25,6 @@ pub fn of_its_own(transaction: Transaction, of: &FlowRecord) -> FlowRecord {
 }
 
 /// The transaction that the record of a span would have had, if anything had been counted in it.
-pub fn transaction_of(application: Box<Application>, of: &FlowRecord) -> Transaction {
+pub fn transaction_of(application: Application, of: &FlowRecord) -> Transaction {
     Transaction { application, start_ns: of.end_ns, end_ns: of.end_ns }
 }

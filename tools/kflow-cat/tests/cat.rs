@@ -183,7 +183,7 @@ fn file_with_application() -> Vec<u8> {
     let record = FlowRecord {
         app_protocol: Some(AppProtocol::Dns),
         transactions: 1,
-        application: Some(Box::new(draft.to_application(Some(250)))),
+        application: Some(draft.to_application(Some(250))),
         ..record(17)
     };
     let mut bytes = Vec::new();

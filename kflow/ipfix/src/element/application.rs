@@ -21,7 +21,7 @@ pub(crate) const HEAD: &[Element] = &[
 pub(crate) const SAID: &[Element] = &[
     own::flow(10_505, 4, "application_known", |side| known(side.record)),
     own::flow(10_084, 4, "application_latency_us", |side| {
-        side.record.application.as_deref().and_then(Application::latency_us).unwrap_or_default().into()
+        side.record.application.as_ref().and_then(Application::latency_us).unwrap_or_default().into()
     }),
 ];
 
@@ -64,7 +64,7 @@ pub(crate) struct Values<'a>([Option<Datum<'a>>; FIELDS_MAX]);
 impl<'a> Values<'a> {
     pub fn of(record: &'a FlowRecord) -> Values<'a> {
         let mut values = [None; FIELDS_MAX];
-        if let Some(application) = record.application.as_deref() {
+        if let Some(application) = record.application.as_ref() {
             for (place, value) in placed(application) {
                 values[place] = Some(value);
             }
@@ -101,7 +101,7 @@ impl<'a> Values<'a> {
 const TEXT_BYTES_MAX: usize = 32 << 10;
 
 fn known(record: &FlowRecord) -> u64 {
-    let Some(application) = record.application.as_deref() else { return 0 };
+    let Some(application) = record.application.as_ref() else { return 0 };
     let fields: u64 = placed(application).map(|(place, _)| 1 << place).sum();
     fields | u64::from(application.latency_us().is_some()) << LATENCY_BIT
 }

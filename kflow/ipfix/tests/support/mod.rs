@@ -103,7 +103,7 @@ pub fn with_applications(seed: u64, mut records: Vec<FlowRecord>) -> Vec<FlowRec
         record.app_protocol = Some(draft.protocol());
         record.transactions = 1 + random.below(3) as u32;
         if !random.is(5) {
-            record.application = Some(Box::new(draft.to_application(Some(1 + random.below(90_000) as u32))));
+            record.application = Some(draft.to_application(Some(1 + random.below(90_000) as u32)));
         }
     }
     records

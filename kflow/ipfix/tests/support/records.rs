@@ -188,7 +188,7 @@ impl Reader {
     fn finish(&mut self) {
         let Some((_, draft)) = &self.application else { return };
         let application = draft.to_application(self.latency_us);
-        self.told.record.application = (!application.is_empty()).then(|| Box::new(application));
+        self.told.record.application = (!application.is_empty()).then_some(application);
     }
 }
 

@@ -63,7 +63,7 @@ pub fn with_applications(mut records: Vec<FlowRecord>) -> Vec<FlowRecord> {
         }
         record.app_protocol = Some(draft.protocol());
         record.transactions = 1;
-        record.application = Some(Box::new(draft.to_application(Some(100 + random.below(90_000) as u32))));
+        record.application = Some(draft.to_application(Some(100 + random.below(90_000) as u32)));
     }
     records
 }

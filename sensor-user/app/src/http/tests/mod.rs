@@ -105,11 +105,11 @@ fn inspect(packets: &[Packet<'_>], start: Option<u32>) -> Vec<(String, String, O
             acknowledged: sent[sender.other().index()],
             time_ns: index as u64 * 1_000_000,
         };
-        inspector.inspect(&payload, &mut |transaction| transactions.push(*transaction.application));
+        inspector.inspect(&payload, &mut |transaction| transactions.push(transaction.application));
     }
     let annotation = inspector.annotate(0, true, &FlowRecord::default(), &mut |_| {});
     assert_eq!(inspector.in_use(), [0; 3], "everything was given back");
-    transactions.extend(annotation.application.map(|application| *application));
+    transactions.extend(annotation.application);
     let said = transactions.iter().map(|one| {
         let (url, host) = (text(one, http::URL).to_owned(), text(one, http::HOST).to_owned());
         (url, host, one.number(http::STATUS), one.latency_us())
