@@ -205,6 +205,7 @@ impl Inspector {
         }
         match payload.transport {
             Transport::Udp => engine.datagram(flow, payload),
+            Transport::Tcp if flow.pass_over(payload) => return Interest::Wanted,
             Transport::Tcp => {
                 engine.heed_acknowledgement(flow, kept, payload);
                 engine.segment(flow, kept, payload);
@@ -384,8 +385,7 @@ impl Engine {
         self.counts.openings_unknown += 1;
         let is_late = opening.transport == Transport::Tcp && offer.payload.start.is_none();
         let tries = if is_late { LATE_OPENINGS_MAX } else { OPENINGS_MAX };
-        let is_hinted = Kind::ALL.iter().any(|kind| kind.is_hinted(&opening));
-        let tries = if is_hinted { tries * HINTED_FACTOR } else { tries };
+        let tries = if parsers::is_hinted(&opening) { tries * HINTED_FACTOR } else { tries };
         if flow.openings >= tries {
             flow.is_done = true;
             self.counts.flows_unknown += u64::from(flow.protocol.is_none());
@@ -523,7 +523,7 @@ impl Engine {
     /// The slot is free. Nothing waits in it any more, unless the end of its flow could not be told.
     fn forget(&mut self, flow: &mut Flow, kept: &mut Kept) {
         self.settle(flow);
-        for Completed { draft, .. } in self.completed.drain(..) {
+        while let Some(Completed { draft, .. }) = self.completed.pop() {
             let counts = self.counts.of(self.drafts.draft(&draft).protocol());
             counts.transactions += 1;
             counts.unexported += 1;
@@ -538,7 +538,9 @@ impl Engine {
 
     /// Counts what was completed, and keeps or emits it.
     fn collect(&mut self, flow: &mut Flow, emit: &mut impl FnMut(Transaction)) {
-        self.followed.drain(..).for_each(&mut *emit);
+        if !self.followed.is_empty() {
+            self.followed.drain(..).for_each(&mut *emit);
+        }
         if self.completed.is_empty() {
             return;
         }

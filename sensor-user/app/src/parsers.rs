@@ -3,7 +3,7 @@
 
 use crate::{
     output::Output,
-    parser::{Input, Opening, Parser, Recognition, Sender, Step},
+    parser::{Input, Opening, Parser, Recognition, Sender, Step, Transport},
 };
 use kflow::AppProtocol;
 
@@ -34,9 +34,15 @@ macro_rules! parsers {
                 }
             }
 
-            pub(crate) fn is_hinted(self, opening: &Opening<'_>) -> bool {
+            const fn ports(self) -> &'static [u16] {
                 match self {
-                    $(Kind::$kind => opening.has_port(<$parser>::PORTS)),+
+                    $(Kind::$kind => <$parser>::PORTS),+
+                }
+            }
+
+            const fn transports(self) -> &'static [Transport] {
+                match self {
+                    $(Kind::$kind => <$parser>::TRANSPORTS),+
                 }
             }
 
@@ -133,11 +139,98 @@ pub(crate) fn recognise_at_last(opening: &Opening<'_>) -> Option<Kind> {
     in_order(opening).find(|kind| kind.recognise(opening) == Recognition::Yes)
 }
 
+/// Whether a port hints at a protocol.
+pub(crate) fn is_hinted(opening: &Opening<'_>) -> bool {
+    hinted(opening) != Kinds::NONE
+}
+
 /// Those that a port hints at, then the others.
 fn in_order(opening: &Opening<'_>) -> impl Iterator<Item = Kind> {
-    let of = |is_hinted| Kind::ALL.iter().copied().filter(move |kind| kind.is_hinted(opening) == is_hinted);
-    of(true).chain(of(false))
+    let carried = Kinds::of(opening.transport);
+    let hinted = hinted(opening);
+    Kinds(carried.0 & hinted.0).chain(Kinds(carried.0 & !hinted.0))
 }
+
+fn hinted(opening: &Opening<'_>) -> Kinds {
+    let mut hinted = Kinds::NONE;
+    for (port, kinds) in &PORTS {
+        if *port == opening.receiver_port || *port == opening.sender_port {
+            hinted.0 |= kinds.0;
+        }
+    }
+    hinted
+}
+
+/// Kinds, a bit for each, the lowest for the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kinds(u16);
+
+const _: () = assert!(Kind::ALL.len() <= 16);
+
+impl Kinds {
+    const NONE: Kinds = Kinds(0);
+
+    const fn of(transport: Transport) -> Kinds {
+        const TCP: Kinds = Kinds::carried_by(Transport::Tcp);
+        const UDP: Kinds = Kinds::carried_by(Transport::Udp);
+        match transport {
+            Transport::Tcp => TCP,
+            Transport::Udp => UDP,
+        }
+    }
+
+    const fn carried_by(transport: Transport) -> Kinds {
+        let mut kinds = Kinds::NONE;
+        let mut place = 0;
+        while place < Kind::ALL.len() {
+            let mut carriers = Kind::ALL[place].transports();
+            while let [first, rest @ ..] = carriers {
+                if *first as u8 == transport as u8 {
+                    kinds.0 |= 1 << place;
+                }
+                carriers = rest;
+            }
+            place += 1;
+        }
+        kinds
+    }
+}
+
+impl Iterator for Kinds {
+    type Item = Kind;
+
+    fn next(&mut self) -> Option<Kind> {
+        let place = self.0.trailing_zeros() as usize;
+        // Without the lowest bit that is set.
+        self.0 &= self.0.checked_sub(1)?;
+        Kind::ALL.get(place).copied()
+    }
+}
+
+/// The ports of all parsers, and who has them.
+const PORTS: [(u16, Kinds); PORT_COUNT] = {
+    let mut ports = [(0, Kinds::NONE); PORT_COUNT];
+    let (mut place, mut count) = (0, 0);
+    while place < Kind::ALL.len() {
+        let mut of_kind = Kind::ALL[place].ports();
+        while let [first, rest @ ..] = of_kind {
+            ports[count] = (*first, Kinds(1 << place));
+            count += 1;
+            of_kind = rest;
+        }
+        place += 1;
+    }
+    ports
+};
+
+const PORT_COUNT: usize = {
+    let (mut place, mut count) = (0, 0);
+    while place < Kind::ALL.len() {
+        count += Kind::ALL[place].ports().len();
+        place += 1;
+    }
+    count
+};
 
 #[cfg(test)]
 mod tests;

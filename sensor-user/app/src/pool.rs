@@ -135,11 +135,16 @@ impl Buffers {
 
     /// Drops bytes at the start.
     pub fn consume(&mut self, id: &BufferId, bytes: usize) {
-        let start = id.0 as usize * BUFFER_BYTES;
         let length = self.lengths[id.0 as usize];
-        let bytes = bytes.min(BUFFER_BYTES);
-        self.memory.copy_within(start + bytes..start + BUFFER_BYTES, start);
+        self.shift(id, bytes, length);
         self.lengths[id.0 as usize] = length.saturating_sub(bytes);
+    }
+
+    /// Moves to the start what is between so many bytes and the end, whether or not it counts.
+    pub(crate) fn shift(&mut self, id: &BufferId, bytes: usize, end: usize) {
+        if bytes < end {
+            self.whole_mut(id).copy_within(bytes..end, 0);
+        }
     }
 
     /// Everything behind the bytes that count, too.

@@ -86,6 +86,12 @@ impl Kept {
         self.buffers.in_use()
     }
 
+    /// Whether nothing is kept of a side.
+    #[inline]
+    pub fn is_idle(side: &Side) -> bool {
+        side.kept.is_none()
+    }
+
     /// The kept bytes that are next.
     pub fn contiguous(&self, side: &Side) -> &[u8] {
         let Some(id) = &side.kept else { return &[] };
@@ -138,8 +144,8 @@ impl Kept {
         }
         let bytes = bytes as usize;
         side.next = side.next.wrapping_add(bytes as u32);
+        self.buffers.shift(&id, bytes, holding.extent());
         holding.advance(bytes);
-        self.buffers.consume(&id, bytes);
         side.kept = Some(id);
     }
 

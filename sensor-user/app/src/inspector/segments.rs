@@ -13,6 +13,9 @@ impl Engine {
     pub(super) fn heed_acknowledgement(&mut self, flow: &mut Flow, kept: &mut Kept, payload: &Payload<'_>) {
         let Some(acknowledged) = payload.acknowledged else { return };
         let other = payload.sender.other();
+        if Kept::is_idle(&flow.sides[other.index()]) {
+            return;
+        }
         let of_other = Payload {
             sender: other,
             sender_port: payload.receiver_port,
@@ -194,6 +197,29 @@ impl Engine {
         if flow.is_done || flow.sides[sender].progress == Progress::Done {
             kept.release(&mut flow.sides[sender]);
         }
+    }
+}
+
+impl Flow {
+    /// Takes leave of a segment that is next in its stream, if nobody wants to see any of it. Whether it was so: most
+    /// segments of bodies are.
+    #[inline]
+    pub(super) fn pass_over(&mut self, payload: &Payload<'_>) -> bool {
+        let bytes = payload.bytes.len();
+        if !Kept::is_idle(&self.sides[payload.sender.other().index()]) {
+            return false;
+        }
+        let side = &mut self.sides[payload.sender.index()];
+        let is_passed = side.progress == Progress::Aligned
+            && side.skip >= bytes as u64
+            && side.next == payload.sequence
+            && (payload.start.is_none() || payload.start == side.start)
+            && payload.wire_bytes as usize == bytes;
+        if is_passed {
+            side.skip -= bytes as u64;
+            side.next = side.next.wrapping_add(bytes as u32);
+        }
+        is_passed
     }
 }
 
