@@ -30,6 +30,9 @@ const GOAL_NS: f64 = 200.0;
 
 const MIX: &str = "applications, payloads inspected";
 const MIX_LEFT_ALONE: &str = "applications, payloads left alone";
+/// Before the name of a protocol: its conversations alone, with payloads inspected and without.
+const OF_PROTOCOL: &str = "applications: ";
+const OF_PROTOCOL_LEFT_ALONE: &str = "applications left alone: ";
 
 struct Conversations {
     frames: Rc<Frames>,
@@ -102,12 +105,21 @@ fn record(conversations: u32) -> Recorded {
 }
 
 pub fn counted(name: &str) -> Option<Box<dyn Work>> {
-    let payloads = match name {
-        MIX => Payloads::Inspected,
-        MIX_LEFT_ALONE => Payloads::LeftAlone,
-        _ => return None,
+    let whole = |payloads| Some((payloads, record(COUNTED_CONVERSATIONS).all));
+    let of = |payloads, protocol| {
+        let frames = record(COUNTED_CONVERSATIONS).by_protocol.remove(protocol)?;
+        Some((payloads, frames))
     };
-    Some(Box::new(Conversations::new(&record(COUNTED_CONVERSATIONS).all, payloads)))
+    let (payloads, frames) = match name {
+        MIX => whole(Payloads::Inspected),
+        MIX_LEFT_ALONE => whole(Payloads::LeftAlone),
+        _ => match (name.strip_prefix(OF_PROTOCOL), name.strip_prefix(OF_PROTOCOL_LEFT_ALONE)) {
+            (Some(protocol), _) => of(Payloads::Inspected, protocol),
+            (_, Some(protocol)) => of(Payloads::LeftAlone, protocol),
+            (None, None) => None,
+        },
+    }?;
+    Some(Box::new(Conversations::new(&frames, payloads)))
 }
 
 pub fn measure() -> Vec<Figure> {
