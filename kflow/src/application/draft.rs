@@ -198,6 +198,9 @@ impl TextWriter<'_> {
         let Ok(small @ 0..100_000) = u32::try_from(number) else {
             return self.append(Decimal::new(number).as_bytes());
         };
+        if small < 10 {
+            return self.append_word(u64::from(b'0') + number, 1);
+        }
         // By far the most, and quicker than digit by digit.
         let [a, b, c, d, e] = [10_000, 1_000, 100, 10, 1].map(|unit| b'0' + (small / unit % 10) as u8);
         let zeros = [10_000, 1_000, 100, 10].map(|unit| usize::from(small < unit)).iter().sum::<usize>();
@@ -307,23 +310,25 @@ impl TextWriter<'_> {
 /// Whether it is ASCII without NUL.
 #[inline]
 fn is_plain(bytes: &[u8]) -> bool {
-    /// A high bit for each byte that is none of 1 to 127, and maybe for such behind a zero.
-    const fn others(word: u64) -> u64 {
-        const ONES: u64 = u64::from_ne_bytes([1; 8]);
-        const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-        (word.wrapping_sub(ONES) | word) & HIGHS
+    /// Without a way out of it, this loop takes all of the bytes at once.
+    fn are_plain<const N: usize>(bytes: &[u8; N]) -> bool {
+        bytes.iter().fold(true, |are_all, byte| are_all & (byte.cast_signed() > 0))
     }
-    let (words, rest) = bytes.as_chunks();
-    if let [.., _] = words
-        && let Some(last) = bytes.last_chunk()
-    {
-        // What is behind the whole words together with what is before it.
-        let others_of_all = words
+    /// What is behind the whole pieces is looked at together with what is before it.
+    fn in_pieces<const N: usize>(bytes: &[u8], last: &[u8; N]) -> bool {
+        bytes
+            .as_chunks()
+            .0
             .iter()
-            .fold(others(u64::from_ne_bytes(*last)), |sum, word| sum | others(u64::from_ne_bytes(*word)));
-        return others_of_all == 0;
+            .fold(are_plain(last), |are_all, piece: &[u8; N]| are_all & are_plain(piece))
     }
-    rest.iter().all(|byte| matches!(byte, 1..=0x7F))
+    if let Some(last) = bytes.last_chunk::<16>() {
+        in_pieces(bytes, last)
+    } else if let Some(last) = bytes.last_chunk::<8>() {
+        in_pieces(bytes, last)
+    } else {
+        bytes.iter().all(|byte| byte.cast_signed() > 0)
+    }
 }
 
 #[cfg(test)]
