@@ -8,6 +8,7 @@ use super::{
     message::{Flaw, Record, take},
     name::{Name, Place, write_text},
 };
+use crate::text::write_hex;
 use kflow::application::TextWriter;
 use nom::{
     multi::length_data,
@@ -29,7 +30,8 @@ enum Value<'a> {
 
 /// The data of a record, a slash, its type.
 pub fn write_record(record: &Record<'_>, writer: &mut TextWriter<'_>) {
-    let parts = Kind::find(record.kind).map_or(&[][..], |kind| kind.parts);
+    let kind = Kind::find(record.kind);
+    let parts = kind.map_or(&[][..], |kind| kind.parts);
     // All is read before the first of it is written, because what is written stays.
     let fits = !parts.is_empty() && visit(record, parts, |_| {}).is_ok();
     if fits {
@@ -45,7 +47,10 @@ pub fn write_record(record: &Record<'_>, writer: &mut TextWriter<'_>) {
         writer.push_number(record.data().len() as u64);
     }
     writer.push_str("/");
-    write_kind(record.kind, writer);
+    match kind {
+        Some(kind) => writer.push_str(kind.name),
+        None => write_kind(record.kind, writer),
+    }
 }
 
 /// Reads the values that data are made of.
@@ -115,15 +120,8 @@ fn write(value: Value<'_>, writer: &mut TextWriter<'_>) {
         Value::Address(address) => writer.push_address(address),
         Value::Kind(number) => write_kind(number, writer),
         Value::Text(text) => write_text(writer, text, Place::InList),
-        Value::Hex(octets) => write_hex(octets, writer),
+        Value::Hex(octets) => write_hex(writer, octets),
         Value::Parameter(key, value) => write_parameter(key, value, writer),
-    }
-}
-
-fn write_hex(octets: &[u8], writer: &mut TextWriter<'_>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for octet in octets {
-        writer.push(&[DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 0xF)]]);
     }
 }
 

@@ -32,7 +32,7 @@ pub enum Part {
 #[derive(Debug)]
 pub struct Kind {
     number: u16,
-    name: &'static str,
+    pub name: &'static str,
     /// None if the data are only measured.
     pub parts: &'static [Part],
 }
@@ -103,14 +103,33 @@ const KINDS: &[Kind] = &[
     kind(32769, "DLV", &[U16, U8, U8, Hex]),
 ];
 
+/// Where in the table the types with low numbers are; behind its end are those that it does not have.
+const PLACES: [u8; 260] = {
+    let mut places = [u8::MAX; 260];
+    let mut place = 0;
+    while place < KINDS.len() {
+        let number = KINDS[place].number as usize;
+        if number < places.len() {
+            places[number] = place as u8;
+        }
+        place += 1;
+    }
+    places
+};
+
+const _: () = assert!(KINDS.len() < u8::MAX as usize);
+
 const fn kind(number: u16, name: &'static str, parts: &'static [Part]) -> Kind {
     Kind { number, name, parts }
 }
 
 impl Kind {
     pub fn find(number: u16) -> Option<&'static Kind> {
-        let place = KINDS.binary_search_by_key(&number, |kind| kind.number).ok()?;
-        Some(&KINDS[place])
+        let place = match PLACES.get(usize::from(number)) {
+            Some(place) => usize::from(*place),
+            None => KINDS.binary_search_by_key(&number, |kind| kind.number).ok()?,
+        };
+        KINDS.get(place)
     }
 }
 
@@ -132,6 +151,15 @@ mod tests {
     #[test]
     fn types_are_in_the_order_of_their_numbers() {
         assert!(KINDS.is_sorted_by(|a, b| a.number < b.number));
+    }
+
+    #[test]
+    fn types_are_found_by_their_numbers() {
+        for kind in KINDS {
+            assert_eq!(Kind::find(kind.number).map(|found| found.name), Some(kind.name));
+        }
+        let known = (0..=u16::MAX).filter(|number| Kind::find(*number).is_some());
+        assert_eq!(known.count(), KINDS.len());
     }
 
     #[test]

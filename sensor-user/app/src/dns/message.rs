@@ -4,11 +4,10 @@
 //! the header announces is not believed: a part is there if its bytes are.
 
 use super::name::Name;
+use crate::text::to_lowercase;
 use nom::{
     Parser,
     error::{ErrorKind, ParseError},
-    multi::length_data,
-    number::complete::{be_u16, be_u32},
 };
 
 pub const HEADER_BYTES: usize = 12;
@@ -116,43 +115,71 @@ impl Header {
 }
 
 impl Question<'_> {
-    /// Equal for questions that differ in nothing but the case of letters (FNV-1a).
+    /// Equal for questions that differ in nothing but the case of letters.
     pub fn hash(&self) -> u64 {
-        let mut hash = 0xCBF2_9CE4_8422_2325;
-        let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
-        for label in self.name.labels() {
-            add(label.len() as u8);
-            label.iter().for_each(|byte| add(byte.to_ascii_lowercase()));
-        }
-        [self.kind, self.class].iter().flat_map(|number| number.to_be_bytes()).for_each(add);
-        hash
+        let kind_and_class = u64::from(self.kind) << 16 | u64::from(self.class);
+        self.name.with_octets(|octets| {
+            let (words, rest) = octets.as_chunks();
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            let words = words.iter().chain([&last]).map(|word| to_lowercase(u64::from_le_bytes(*word)));
+            words.fold(mixed(octets.len() as u64, kind_and_class), mixed)
+        })
     }
+}
+
+/// The hash that takes in another word: multiplication carries each bit upwards, rotation brings it down again.
+fn mixed(hash: u64, word: u64) -> u64 {
+    (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
 }
 
 impl<'a> Reader<'a> {
     /// The header, and what reads what is behind it.
     pub fn new(message: &'a [u8]) -> Result<(Header, Reader<'a>), Flaw> {
-        let fields = (be_u16, be_u16, be_u16, be_u16, be_u16, be_u16);
-        let (_, (id, flags, questions, answers, authorities, additionals)) = take(message, fields)?;
-        let header = Header { id, flags, questions, answers, authorities, additionals };
+        let header = message.first_chunk::<HEADER_BYTES>().ok_or(Flaw::Short)?;
+        let field = |place: usize| u16::from_be_bytes([header[2 * place], header[2 * place + 1]]);
+        let header = Header {
+            id: field(0),
+            flags: field(1),
+            questions: field(2),
+            answers: field(3),
+            authorities: field(4),
+            additionals: field(5),
+        };
         Ok((header, Reader { message, at: HEADER_BYTES }))
     }
 
     pub fn question(&mut self) -> Result<Question<'a>, Flaw> {
         let (name, end) = Name::read(self.message, self.at)?;
-        let (rest, (kind, class)) = take(self.from(end), (be_u16, be_u16))?;
-        self.at = self.message.len() - rest.len();
-        Ok(Question { name, kind, class })
+        let [a, b, c, d] = *self.from(end).first_chunk().ok_or(Flaw::Short)?;
+        self.at = end + 4;
+        Ok(Question { name, kind: u16::from_be_bytes([a, b]), class: u16::from_be_bytes([c, d]) })
     }
 
     pub fn record(&mut self) -> Result<Record<'a>, Flaw> {
+        const FIELD_BYTES: usize = 10;
         let name_start = self.at;
         let end = Name::skip(self.message, name_start)?;
-        let fields = (be_u16, be_u16, be_u32, length_data(be_u16));
-        let (rest, (kind, class, ttl, data)) = take(self.from(end), fields)?;
-        self.at = self.message.len() - rest.len();
-        let data_start = self.at - data.len();
-        Ok(Record { message: self.message, name_start, kind, class, ttl, data_start, data_end: self.at })
+        let fields = self.from(end).first_chunk::<FIELD_BYTES>().ok_or(Flaw::Short)?;
+        let [kind @ .., _, _, _, _, _, _, _, _] = *fields;
+        let [_, _, class @ .., _, _, _, _, _, _] = *fields;
+        let [_, _, _, _, ttl @ .., _, _] = *fields;
+        let [.., high, low] = *fields;
+        let data_start = end + FIELD_BYTES;
+        let data_end = data_start + usize::from(u16::from_be_bytes([high, low]));
+        if data_end > self.message.len() {
+            return Err(Flaw::Short);
+        }
+        self.at = data_end;
+        Ok(Record {
+            message: self.message,
+            name_start,
+            kind: u16::from_be_bytes(kind),
+            class: u16::from_be_bytes(class),
+            ttl: u32::from_be_bytes(ttl),
+            data_start,
+            data_end,
+        })
     }
 
     pub fn is_at_end(&self) -> bool {

@@ -10,6 +10,7 @@
 //! dot.
 
 use super::message::{Flaw, HEADER_BYTES};
+use crate::text::has_control_or;
 use kflow::application::TextWriter;
 
 pub const NAME_BYTES_MAX: usize = 255;
@@ -22,6 +23,8 @@ const POINTERS_MAX: u8 = 16;
 pub struct Name<'a> {
     message: &'a [u8],
     start: usize,
+    /// Where its last label ends, if all of them are in one place.
+    end: Option<usize>,
 }
 
 /// Where a text stands.
@@ -36,13 +39,22 @@ pub enum Place {
 impl<'a> Name<'a> {
     /// A name, and where what follows it begins.
     pub fn read(message: &'a [u8], start: usize) -> Result<(Name<'a>, usize), Flaw> {
+        if let Some(end) = plain_end(message, start) {
+            return Ok((Name { message, start, end: Some(end) }, end + 1));
+        }
         let mut labels = Labels::new(message, start);
         while labels.advance()?.is_some() {}
-        Ok((Name { message, start }, labels.end.expect("all labels were read")))
+        Ok((Name { message, start, end: None }, labels.end.expect("all labels were read")))
     }
 
     /// Where what follows a name begins. Pointers are not followed.
     pub fn skip(message: &[u8], start: usize) -> Result<usize, Flaw> {
+        if leads_to_label(message, start) {
+            return Ok(start + 2);
+        }
+        if let Some(end) = plain_end(message, start) {
+            return Ok(end + 1);
+        }
         let mut labels = Labels::new(message, start);
         loop {
             let is_last = labels.advance()?.is_none();
@@ -59,17 +71,60 @@ impl<'a> Name<'a> {
         std::iter::from_fn(move || labels.advance().expect("the name was checked"))
     }
 
-    pub fn write(self, writer: &mut TextWriter<'_>, place: Place) {
-        let mut text = [0; NAME_BYTES_MAX];
+    /// Lends the labels, each behind its length, one behind the other.
+    pub fn with_octets<R>(self, lend: impl FnOnce(&[u8]) -> R) -> R {
+        if let Some(end) = self.end {
+            return lend(&self.message[self.start..end]);
+        }
+        let mut octets = [0; NAME_BYTES_MAX];
         let mut end = 0;
         for label in self.labels() {
-            text[end..end + label.len()].copy_from_slice(label);
-            text[end + label.len()] = b'.';
-            end += label.len() + 1;
+            octets[end] = label.len() as u8;
+            octets[end + 1..end + 1 + label.len()].copy_from_slice(label);
+            end += 1 + label.len();
         }
-        match end.checked_sub(1) {
-            Some(last_dot) => write_text(writer, &text[..last_dot], place),
-            None => writer.push_str("."),
+        lend(&octets[..end])
+    }
+
+    pub fn write(self, writer: &mut TextWriter<'_>, place: Place) {
+        let mut text = [0; NAME_BYTES_MAX];
+        let length = self.with_octets(|octets| {
+            let text = &mut text[..octets.len()];
+            text.copy_from_slice(octets);
+            // Dots take the place of lengths.
+            let mut at = 0;
+            while let Some(length) = text.get_mut(at) {
+                at += 1 + usize::from(*length);
+                *length = b'.';
+            }
+            octets.len()
+        });
+        match length {
+            0 => writer.push_str("."),
+            _ => write_text(writer, &text[1..length], place),
+        }
+    }
+}
+
+/// Whether a name begins with a pointer, and with a label where that leads to.
+fn leads_to_label(message: &[u8], start: usize) -> bool {
+    let Some([high @ 0xC0..=0xFF, low]) = message.get(start..).and_then(|rest| rest.first_chunk()) else {
+        return false;
+    };
+    let target = usize::from(u16::from_be_bytes([high & 0x3F, *low]));
+    let length = message.get(target).map(|length| usize::from(*length));
+    (HEADER_BYTES..start).contains(&target)
+        && length.is_some_and(|length| (1..=63).contains(&length) && target + 1 + length <= message.len())
+}
+
+/// Where the last label of a name ends that has no pointers, is all there and no longer than it may be.
+fn plain_end(message: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        match *message.get(at)? {
+            0 => return (at + 1 - start <= NAME_BYTES_MAX).then_some(at),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            _ => return None,
         }
     }
 }
@@ -78,8 +133,12 @@ impl<'a> Name<'a> {
 pub fn write_text(writer: &mut TextWriter<'_>, bytes: &[u8], place: Place) {
     let is_escaped =
         |byte: &u8| byte.is_ascii_control() || *byte == b'\\' || (*byte == b';' && place == Place::InList);
-    // Most texts are written as they are. Without a way out of it, this loop takes many bytes at once.
-    if !bytes.iter().fold(false, |is_any, byte| is_any | is_escaped(byte)) {
+    // Most texts are written as they are.
+    let has_escaped = match place {
+        Place::Alone => has_control_or([b'\\'], bytes),
+        Place::InList => has_control_or([b'\\', b';'], bytes),
+    };
+    if !has_escaped {
         return writer.push(bytes);
     }
     let mut rest = bytes;
@@ -267,8 +326,10 @@ mod tests {
             if let Ok((name, end)) = Name::read(&bytes, start) {
                 prop_assert!(end <= bytes.len());
                 prop_assert_eq!(Name::skip(&bytes, start), Ok(end));
-                let octets: usize = name.labels().map(|label| 1 + label.len()).sum();
-                prop_assert!(octets < NAME_BYTES_MAX);
+                let octets: Vec<u8> =
+                    name.labels().flat_map(|label| [&[label.len() as u8], label].concat()).collect();
+                prop_assert!(octets.len() < NAME_BYTES_MAX);
+                name.with_octets(|lent| assert_eq!(lent, octets));
                 prop_assert!(name.labels().all(|label| label.len() <= 63));
             }
         }

@@ -3,8 +3,12 @@
 //! Lines end with CR LF or LF alone. A header goes on in the lines behind it that begin with a space or a tab; its value
 //! keeps them as they came, [`Value::lines`] takes them apart. Of headers that come twice the first one counts.
 
-use crate::parser::Recognition;
+use crate::{
+    parser::Recognition,
+    text::{find_near, is_in_any_case},
+};
 use kflow::application::TextWriter;
+use memchr::memchr;
 
 const VERSION: &[u8] = b"SIP/2.0";
 /// The shortest start line begins with more than this.
@@ -41,7 +45,7 @@ pub(super) struct Value<'a>(&'a [u8]);
 /// How many bytes a head takes, with the empty line that ends it, if that is there.
 pub(super) fn head_bytes(bytes: &[u8]) -> Option<usize> {
     let mut start = 0;
-    while let Some(length) = bytes[start..].iter().position(|byte| *byte == b'\n') {
+    while let Some(length) = memchr(b'\n', &bytes[start..]) {
         let line = &bytes[start..start + length];
         start += length + 1;
         if line.trim_ascii_end().is_empty() {
@@ -145,7 +149,7 @@ impl<'a> Head<'a> {
             if header.trim_ascii().is_empty() {
                 break;
             }
-            let Some(colon) = header.iter().position(|byte| *byte == b':') else { continue };
+            let Some(colon) = find_near(b':', header) else { continue };
             if let Some(place) = read.place(header[..colon].trim_ascii())
                 && place.is_none()
             {
@@ -157,24 +161,22 @@ impl<'a> Head<'a> {
 
     /// Where the value of a header belongs, by its long or its compact name.
     fn place(&mut self, name: &[u8]) -> Option<&mut Option<Value<'a>>> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        if is("From") || is("f") {
-            Some(&mut self.from)
-        } else if is("To") || is("t") {
-            Some(&mut self.to)
-        } else if is("Call-ID") || is("i") {
-            Some(&mut self.call_id)
-        } else if is("Via") || is("v") {
-            Some(&mut self.via)
-        } else if is("Content-Length") || is("l") {
-            Some(&mut self.content_length)
-        } else if is("CSeq") {
-            Some(&mut self.cseq)
-        } else if is("User-Agent") {
-            Some(&mut self.user_agent)
-        } else {
-            None
-        }
+        let (known, place): (&[u8], _) = match (name.len(), name.first()?.to_ascii_lowercase()) {
+            (1, b'f') => (b"f", &mut self.from),
+            (4, b'f') => (b"from", &mut self.from),
+            (1, b't') => (b"t", &mut self.to),
+            (2, b't') => (b"to", &mut self.to),
+            (1, b'i') => (b"i", &mut self.call_id),
+            (7, b'c') => (b"call-id", &mut self.call_id),
+            (1, b'v') => (b"v", &mut self.via),
+            (3, b'v') => (b"via", &mut self.via),
+            (1, b'l') => (b"l", &mut self.content_length),
+            (14, b'c') => (b"content-length", &mut self.content_length),
+            (4, b'c') => (b"cseq", &mut self.cseq),
+            (10, b'u') => (b"user-agent", &mut self.user_agent),
+            _ => return None,
+        };
+        is_in_any_case(known, name).then_some(place)
     }
 
     /// Bytes behind the head, 0 if that is not said. `None` if it is no number.
@@ -186,13 +188,18 @@ impl<'a> Head<'a> {
     /// What the topmost Via calls the transaction, if that is unique: RFC 3261 marks such names by how they begin.
     pub fn branch(&self) -> Option<&'a [u8]> {
         let Value(vias) = self.via?;
-        let topmost = vias.split(|byte| *byte == b',').next()?;
-        let branch = topmost.split(|byte| *byte == b';').find_map(|parameter| {
-            let equals = parameter.iter().position(|byte| *byte == b'=')?;
-            let (name, value) = (parameter[..equals].trim_ascii(), parameter[equals + 1..].trim_ascii());
-            name.eq_ignore_ascii_case(b"branch").then_some(value)
-        })?;
-        branch.starts_with(b"z9hG4bK").then_some(branch)
+        let (mut topmost, _) = split_near(b',', vias);
+        while !topmost.is_empty() {
+            let (parameter, rest) = split_near(b';', topmost);
+            topmost = rest;
+            if let Some(equals) = find_near(b'=', parameter)
+                && parameter[..equals].trim_ascii().eq_ignore_ascii_case(b"branch")
+            {
+                let branch = parameter[equals + 1..].trim_ascii();
+                return branch.starts_with(b"z9hG4bK").then_some(branch);
+            }
+        }
+        None
     }
 
     /// The method of the request that this belongs to.
@@ -216,6 +223,9 @@ impl<'a> Value<'a> {
 
     /// The lines as one.
     pub fn write(self, writer: &mut TextWriter<'_>) {
+        if find_near(b'\n', self.0).is_none() {
+            return writer.push(self.0.trim_ascii());
+        }
         for (place, line) in self.lines().enumerate() {
             if place > 0 {
                 writer.push_str(" ");
@@ -225,9 +235,17 @@ impl<'a> Value<'a> {
     }
 }
 
+/// What is before a byte that is not far, and what is behind it.
+fn split_near(byte: u8, bytes: &[u8]) -> (&[u8], &[u8]) {
+    match find_near(byte, bytes) {
+        Some(place) => (&bytes[..place], &bytes[place + 1..]),
+        None => (bytes, &[]),
+    }
+}
+
 /// A line without its LF, and what is behind it.
 fn split_line(bytes: &[u8]) -> (&[u8], &[u8]) {
-    match bytes.iter().position(|byte| *byte == b'\n') {
+    match memchr(b'\n', bytes) {
         Some(end) => (&bytes[..end], &bytes[end + 1..]),
         None => (bytes, &[]),
     }

@@ -10,7 +10,6 @@ use super::{
     server_hello::ServerHello,
     wire::is_grease,
 };
-use kflow::Decimal;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
@@ -34,13 +33,13 @@ pub enum Carrier {
 pub fn ja3(hello: &ClientHello<'_>) -> Ja3 {
     let mut text = HashedText::<Md5>::new();
     text.push_decimal(hello.version);
-    text.push(b",");
+    text.push(b',');
     text.push_decimals(hello.ciphers.without_grease());
-    text.push(b",");
+    text.push(b',');
     text.push_decimals(hello.extensions.types().filter(|number| !is_grease(*number)));
-    text.push(b",");
+    text.push(b',');
     text.push_decimals(hello.groups.without_grease());
-    text.push(b",");
+    text.push(b',');
     text.push_decimals(hello.point_formats.iter().map(|format| u16::from(*format)));
     text.finish()
 }
@@ -49,9 +48,9 @@ pub fn ja3(hello: &ClientHello<'_>) -> Ja3 {
 pub fn ja3s(hello: &ServerHello<'_>) -> Ja3 {
     let mut text = HashedText::<Md5>::new();
     text.push_decimal(hello.version);
-    text.push(b",");
+    text.push(b',');
     text.push_decimal(hello.cipher);
-    text.push(b",");
+    text.push(b',');
     text.push_decimals(hello.extensions.types());
     text.finish()
 }
@@ -142,7 +141,7 @@ fn digest_of<const MAX: usize>(
     let mut text = HashedText::<Sha256>::new();
     text.push_hex(numbers[..count].iter().copied());
     if as_sent.clone().next().is_some() {
-        text.push(b"_");
+        text.push(b'_');
         text.push_hex(as_sent);
     }
     text.finish()
@@ -151,55 +150,62 @@ fn digest_of<const MAX: usize>(
 /// Text of which only the digest is wanted.
 struct HashedText<D> {
     digest: D,
-    /// A block of both algorithms: a digest that is given single characters is slow.
-    block: [u8; 64],
+    /// What the digest has not taken in: it is quickest with all of it at once, as most texts come to.
+    text: [u8; TEXT_BYTES + WORD_BYTES],
     length: usize,
 }
 
+const TEXT_BYTES: usize = 512;
+/// Short pieces are copied as if they had as many.
+const WORD_BYTES: usize = size_of::<u64>();
+
 impl<D: Digest> HashedText<D> {
     fn new() -> HashedText<D> {
-        HashedText { digest: D::new(), block: [0; 64], length: 0 }
+        HashedText { digest: D::new(), text: [0; TEXT_BYTES + WORD_BYTES], length: 0 }
     }
 
-    fn push(&mut self, piece: &[u8]) {
-        for byte in piece {
-            if self.length == self.block.len() {
-                self.digest.update(self.block);
-                self.length = 0;
-            }
-            self.block[self.length] = *byte;
-            self.length += 1;
+    /// The first, lowest bytes of a word.
+    #[inline]
+    fn push_word(&mut self, word: u64, bytes: usize) {
+        if self.length >= TEXT_BYTES {
+            self.digest.update(&self.text[..self.length]);
+            self.length = 0;
         }
+        self.text[self.length..self.length + WORD_BYTES].copy_from_slice(&word.to_le_bytes());
+        self.length += bytes;
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.push_word(byte.into(), 1);
     }
 
     fn push_decimal(&mut self, number: u16) {
-        self.push(Decimal::new(number.into()).as_bytes());
+        let (word, digits) = decimal(number);
+        self.push_word(word, digits);
     }
 
     /// With hyphens in between.
-    fn push_decimals(&mut self, numbers: impl Iterator<Item = u16>) {
-        for (place, number) in numbers.enumerate() {
-            if place > 0 {
-                self.push(b"-");
-            }
-            self.push_decimal(number);
+    fn push_decimals(&mut self, mut numbers: impl Iterator<Item = u16>) {
+        let Some(first) = numbers.next() else { return };
+        self.push_decimal(first);
+        for number in numbers {
+            let (word, digits) = decimal(number);
+            self.push_word(word << 8 | u64::from(b'-'), 1 + digits);
         }
     }
 
     /// Four digits each, with commas in between.
-    fn push_hex(&mut self, numbers: impl Iterator<Item = u16>) {
-        for (place, number) in numbers.enumerate() {
-            if place > 0 {
-                self.push(b",");
-            }
-            let [high, low] = number.to_be_bytes();
-            self.push(&[high >> 4, high & 0xf, low >> 4, low & 0xf].map(hex_digit));
+    fn push_hex(&mut self, mut numbers: impl Iterator<Item = u16>) {
+        let Some(first) = numbers.next() else { return };
+        self.push_word(hex(first), 4);
+        for number in numbers {
+            self.push_word(hex(number) << 8 | u64::from(b','), 1 + 4);
         }
     }
 
     /// The first hex digits of the digest.
     fn finish<const DIGITS: usize>(mut self) -> [u8; DIGITS] {
-        self.digest.update(&self.block[..self.length]);
+        self.digest.update(&self.text[..self.length]);
         let digest = self.digest.finalize();
         let mut digits = [0; DIGITS];
         for (pair, byte) in digits.chunks_exact_mut(2).zip(digest.iter()) {
@@ -207,6 +213,19 @@ impl<D: Digest> HashedText<D> {
         }
         digits
     }
+}
+
+/// The digits of a number, the first one lowest, and how many they are.
+fn decimal(number: u16) -> (u64, usize) {
+    let [a, b, c, d, e] = [10_000, 1_000, 100, 10, 1].map(|unit| b'0' + (number / unit % 10) as u8);
+    let zeros = [10_000, 1_000, 100, 10].map(|unit| usize::from(number < unit)).iter().sum::<usize>();
+    (u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]) >> (8 * zeros), 5 - zeros)
+}
+
+/// The four digits of a number, the first one lowest.
+fn hex(number: u16) -> u64 {
+    let digits = [12, 8, 4, 0].map(|shift| hex_digit((number >> shift) as u8));
+    u32::from_le_bytes(digits).into()
 }
 
 fn hex_digit(nibble: u8) -> u8 {
@@ -309,14 +328,16 @@ mod tests {
         }
 
         #[test]
-        fn text_in_pieces_has_the_digest_of_the_whole(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..90), 0..6)) {
-            let mut in_pieces = HashedText::<Sha256>::new();
-            pieces.iter().for_each(|piece| in_pieces.push(piece));
-            let mut expected = String::new();
-            for byte in Sha256::digest(pieces.concat()) {
-                expected.push_str(&format!("{byte:02x}"));
-            }
-            let digits: [u8; 64] = in_pieces.finish();
+        fn numbers_have_the_digests_of_their_texts(numbers in prop::collection::vec(any::<u16>(), 0..400)) {
+            let mut hashed = HashedText::<Sha256>::new();
+            hashed.push_decimals(numbers.iter().copied());
+            hashed.push(b'_');
+            hashed.push_hex(numbers.iter().copied());
+            let decimals: Vec<String> = numbers.iter().map(|number| number.to_string()).collect();
+            let hexes: Vec<String> = numbers.iter().map(|number| format!("{number:04x}")).collect();
+            let text = format!("{}_{}", decimals.join("-"), hexes.join(","));
+            let expected: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits: [u8; 64] = hashed.finish();
             prop_assert_eq!(&digits[..], expected.as_bytes());
         }
     }
