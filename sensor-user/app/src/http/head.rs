@@ -5,6 +5,7 @@
 //! is no field is passed over: a sensor reads what the two ends read.
 
 use super::message::{Message, Name};
+use crate::text::find_near;
 use memchr::{memchr, memchr_iter, memrchr};
 
 /// Beyond this common receivers refuse a length, or see a negative number.
@@ -18,6 +19,8 @@ pub struct Head<'a> {
     coding: Coding,
     /// Protocols to go on with.
     pub upgrade: Option<&'a [u8]>,
+    /// Where it ends, behind the empty line; `None` if that is not there.
+    pub end: Option<usize>,
 }
 
 /// How the body is framed, by the head alone (RFC 9112 §6.3).
@@ -68,7 +71,7 @@ pub fn whole_part(bytes: &[u8]) -> &[u8] {
 }
 
 impl<'a> Head<'a> {
-    /// The head of a request. Of one that ends early, the lines that there are.
+    /// The head of a request that these bytes begin with. Of one that ends early, the lines that there are.
     pub fn of_request(bytes: &'a [u8]) -> Head<'a> {
         let (line, fields) = split_line(bytes);
         let (method, rest) = split_word(line);
@@ -77,7 +80,7 @@ impl<'a> Head<'a> {
         head.message.method = Some(method);
         head.message.target = target;
         head.message.version = version;
-        head.read_fields(fields);
+        head.read_fields(bytes, fields);
         head
     }
 
@@ -88,7 +91,7 @@ impl<'a> Head<'a> {
         let mut head = Head::default();
         head.message.version = version.strip_prefix(b"HTTP/");
         head.message.status = Some(digits.fold(0, |number, digit| number * 10 + u16::from(digit - b'0')));
-        head.read_fields(fields);
+        head.read_fields(bytes, fields);
         head
     }
 
@@ -108,8 +111,10 @@ impl<'a> Head<'a> {
         offered.any(|offer| offer.trim_ascii().eq_ignore_ascii_case(protocol))
     }
 
-    fn read_fields(&mut self, bytes: &'a [u8]) {
-        for (name, value) in (Fields { rest: bytes }) {
+    /// Reads the fields at the end of these bytes.
+    fn read_fields(&mut self, bytes: &'a [u8], fields: &'a [u8]) {
+        let mut fields = Fields { rest: fields, has_line_ends: false };
+        for (name, value) in fields.by_ref() {
             match Name::of(name) {
                 Name::ContentLength => self.length = self.length.and(value),
                 Name::TransferEncoding => self.coding = self.coding.and(value),
@@ -120,6 +125,13 @@ impl<'a> Head<'a> {
         if let Framing::Length(bytes) = self.framing() {
             self.message.body_bytes = Some(bytes);
         }
+        self.message.has_line_ends = fields.has_line_ends;
+        let empty_line_bytes = match fields.rest {
+            [b'\n', ..] => Some(1),
+            [b'\r', b'\n', ..] => Some(2),
+            _ => None,
+        };
+        self.end = empty_line_bytes.map(|empty| bytes.len() - fields.rest.len() + empty);
     }
 }
 
@@ -161,7 +173,10 @@ impl Coding {
 /// Names and values. A value that goes on in further lines is one value, with the line ends in it.
 #[derive(Clone, Copy, Debug)]
 struct Fields<'a> {
+    /// In the end, from the empty line on.
     rest: &'a [u8],
+    /// In a value so far.
+    has_line_ends: bool,
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -180,10 +195,11 @@ impl<'a> Iterator for Fields<'a> {
                     break;
                 }
                 rest = after;
+                self.has_line_ends = true;
             }
             self.rest = rest;
             let field = &bytes[..bytes.len() - rest.len()];
-            if let Some(colon) = memchr(b':', line) {
+            if let Some(colon) = find_near(b':', line) {
                 return Some((&field[..colon], field[colon + 1..].trim_ascii()));
             }
         }

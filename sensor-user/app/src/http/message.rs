@@ -1,5 +1,6 @@
 //! What is wanted of a request or an answer, whichever version of HTTP brought it, and its way into a draft.
 
+use crate::text::is_in_any_case;
 use kflow::application::{Draft, Key, protocols::http};
 
 /// The fields of a message that something is made of. All others are [`Name::Other`].
@@ -34,6 +35,8 @@ pub struct Message<'a> {
     pub content_type: Option<&'a [u8]>,
     pub server: Option<&'a [u8]>,
     pub body_bytes: Option<u64>,
+    /// There may be line ends in values.
+    pub has_line_ends: bool,
 }
 
 impl Name {
@@ -57,24 +60,23 @@ impl Name {
 
     /// Names are compared without case.
     pub fn of(bytes: &[u8]) -> Name {
-        let candidates: &[(&[u8], Name)] = match bytes.len() {
-            4 => &[(b"host", Name::Host)],
-            5 => &[(b":path", Name::Target)],
-            6 => &[(b"server", Name::Server)],
-            7 => &[
-                (b"referer", Name::Referer),
-                (b":method", Name::Method),
-                (b":status", Name::Status),
-                (b"upgrade", Name::Upgrade),
-            ],
-            10 => &[(b"user-agent", Name::UserAgent), (b":authority", Name::Authority)],
-            12 => &[(b"content-type", Name::ContentType)],
-            14 => &[(b"content-length", Name::ContentLength)],
-            17 => &[(b"transfer-encoding", Name::TransferEncoding)],
-            _ => &[],
+        let Some(first) = bytes.first().map(u8::to_ascii_lowercase) else { return Name::Other };
+        let (name, candidate): (&[u8], Name) = match (bytes.len(), first) {
+            (4, b'h') => (b"host", Name::Host),
+            (5, b':') => (b":path", Name::Target),
+            (6, b's') => (b"server", Name::Server),
+            (7, b'r') => (b"referer", Name::Referer),
+            (7, b':') if matches!(bytes, [.., b'd' | b'D']) => (b":method", Name::Method),
+            (7, b':') => (b":status", Name::Status),
+            (7, b'u') => (b"upgrade", Name::Upgrade),
+            (10, b'u') => (b"user-agent", Name::UserAgent),
+            (10, b':') => (b":authority", Name::Authority),
+            (12, b'c') => (b"content-type", Name::ContentType),
+            (14, b'c') => (b"content-length", Name::ContentLength),
+            (17, b't') => (b"transfer-encoding", Name::TransferEncoding),
+            _ => return Name::Other,
         };
-        let found = candidates.iter().find(|(name, _)| name.eq_ignore_ascii_case(bytes));
-        found.map_or(Name::Other, |(_, name)| *name)
+        if is_in_any_case(name, bytes) { candidate } else { Name::Other }
     }
 }
 
@@ -98,16 +100,16 @@ impl<'a> Message<'a> {
 
     /// The longest texts come last, so that it is they that are cut for want of room.
     pub fn write_request(&self, draft: &mut Draft) {
-        write(draft, http::METHOD, self.method);
-        write(draft, http::VERSION, self.version);
-        write(draft, http::HOST, self.host);
-        write(draft, http::REQUEST_CONTENT_TYPE, self.content_type);
+        self.write(draft, http::METHOD, self.method);
+        self.write(draft, http::VERSION, self.version);
+        self.write(draft, http::HOST, self.host);
+        self.write(draft, http::REQUEST_CONTENT_TYPE, self.content_type);
         if let Some(bytes) = self.body_bytes {
             draft.number(http::REQUEST_BODY_BYTES, bytes);
         }
-        write(draft, http::USER_AGENT, self.user_agent);
-        write(draft, http::URL, self.target);
-        write(draft, http::REFERER, self.referer);
+        self.write(draft, http::USER_AGENT, self.user_agent);
+        self.write(draft, http::URL, self.target);
+        self.write(draft, http::REFERER, self.referer);
     }
 
     pub fn write_answer(&self, draft: &mut Draft) {
@@ -115,28 +117,28 @@ impl<'a> Message<'a> {
             draft.number(http::STATUS, status);
         }
         if !draft.has(http::VERSION) {
-            write(draft, http::VERSION, self.version);
+            self.write(draft, http::VERSION, self.version);
         }
-        write(draft, http::CONTENT_TYPE, self.content_type);
-        write(draft, http::SERVER, self.server);
+        self.write(draft, http::CONTENT_TYPE, self.content_type);
+        self.write(draft, http::SERVER, self.server);
         if let Some(bytes) = self.body_bytes {
             draft.number(http::RESPONSE_BODY_BYTES, bytes);
         }
     }
-}
 
-/// A value that goes on in further lines (RFC 9112 §5.2) has a space where the line ended.
-fn write(draft: &mut Draft, key: Key, value: Option<&[u8]>) {
-    let Some(value) = value else { return };
-    if !value.contains(&b'\n') {
-        return draft.text(key, value);
-    }
-    draft.text_with(key, |writer| {
-        for (place, line) in value.split(|byte| *byte == b'\n').enumerate() {
-            writer.push_str(if place > 0 { " " } else { "" });
-            writer.push(line.trim_ascii());
+    /// A value that goes on in further lines (RFC 9112 §5.2) has a space where the line ended.
+    fn write(&self, draft: &mut Draft, key: Key, value: Option<&[u8]>) {
+        let Some(value) = value else { return };
+        if !self.has_line_ends {
+            return draft.text(key, value);
         }
-    });
+        draft.text_with(key, |writer| {
+            for (place, line) in value.split(|byte| *byte == b'\n').enumerate() {
+                writer.push_str(if place > 0 { " " } else { "" });
+                writer.push(line.trim_ascii());
+            }
+        });
+    }
 }
 
 #[cfg(test)]

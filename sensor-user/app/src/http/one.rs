@@ -105,10 +105,10 @@ impl One {
         let input = Input { end_ns: input.start_ns, ..*input };
         match start {
             Start::Request => {
-                self.request(head, &input, output);
+                self.request(&Head::of_request(head), head.len(), &input, output);
             }
             Start::Answer => {
-                self.answer(head, &input, output);
+                self.answer(&Head::of_answer(head), head.len(), &input, output);
             }
             Start::Preface | Start::Settings | Start::More | Start::No => {}
         }
@@ -142,24 +142,37 @@ impl One {
             Start::Settings | Start::No => return Turn::Step(self.garbage(input, output)),
             Start::Request | Start::Answer => {}
         }
-        let head = match head::end_of(bytes) {
-            Some(end) if end <= HEAD_BYTES_MAX => &bytes[..end],
-            None if bytes.len() < HEAD_BYTES_MAX => return Turn::Step(Step::Need(bytes.len() + 1)),
-            _ => return Turn::Step(Step::Failed(Failure::Limit)),
-        };
-        if start == Start::Answer {
-            return self.answer(head, input, output);
+        let seen = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
+        // Most heads are the last of what came; others may have to be offered more than once.
+        if !seen.ends_with(b"\n\r\n") && head::end_of(seen).is_none() {
+            let is_at_limit = seen.len() == HEAD_BYTES_MAX;
+            return Turn::Step(if is_at_limit {
+                Step::Failed(Failure::Limit)
+            } else {
+                Step::Need(seen.len() + 1)
+            });
         }
-        Turn::Step(self.request(head, input, output))
+        let is_answer = start == Start::Answer;
+        let head = if is_answer { Head::of_answer(seen) } else { Head::of_request(seen) };
+        let head_bytes = head.end.expect("there is an empty line");
+        if is_answer {
+            return self.answer(&head, head_bytes, input, output);
+        }
+        Turn::Step(self.request(&head, head_bytes, input, output))
     }
 
-    fn request(&mut self, bytes: &[u8], input: &Input<'_>, output: &mut Output<'_>) -> Step {
+    fn request(
+        &mut self,
+        head: &Head<'_>,
+        head_bytes: usize,
+        input: &Input<'_>,
+        output: &mut Output<'_>,
+    ) -> Step {
         let sender = input.sender;
         if self.client.is_some_and(|client| client != sender) {
             self.finish(output);
         }
         self.client = Some(sender);
-        let head = Head::of_request(bytes);
         let draft = output.begin(AppProtocol::Http);
         if let Some(id) = &draft {
             head.message.write_request(output.draft(id));
@@ -173,7 +186,7 @@ impl One {
             oldest.give_up(output);
             self.given_up = self.given_up.saturating_add(1);
         }
-        let head_bytes = bytes.len() as u64;
+        let head_bytes = head_bytes as u64;
         match head.framing() {
             Framing::Chunked => self.turn(sender, Phase::Chunk { sum: 0 }),
             Framing::Length(length) if length > 0 && what != Kind::Connect => {
@@ -189,17 +202,21 @@ impl One {
         Step::Took(head_bytes)
     }
 
-    fn answer(&mut self, bytes: &[u8], input: &Input<'_>, output: &mut Output<'_>) -> Turn {
-        let head = Head::of_answer(bytes);
+    fn answer(
+        &mut self,
+        head: &Head<'_>,
+        head_bytes: usize,
+        input: &Input<'_>,
+        output: &mut Output<'_>,
+    ) -> Turn {
         let status = head.message.status.unwrap_or_default();
-        let head_bytes = bytes.len() as u64;
         if matches!(status, 100 | 102..200) {
             // Not the last word.
-            return Turn::Step(Step::Took(head_bytes));
+            return Turn::Step(Step::Took(head_bytes as u64));
         }
         let request = self.take_request(input.sender);
         if status == 101 && head.upgrades_to(b"h2c") {
-            return Turn::Upgrade(bytes.len(), request);
+            return Turn::Upgrade(head_bytes, request);
         }
         let kind = request.as_ref().map_or(Kind::Plain, |request| request.what);
         let request_ns = request.as_ref().map(|request| request.end_ns);
@@ -215,18 +232,18 @@ impl One {
         let framing = if is_without_body { Framing::Length(0) } else { head.framing() };
         if framing == Framing::Chunked {
             self.turn(input.sender, Phase::Chunk { sum: 0 });
-            return Turn::Step(Step::Took(head_bytes));
+            return Turn::Step(Step::Took(head_bytes as u64));
         }
         self.end_answer(output, None);
         self.turn(input.sender, Phase::Start);
         Turn::Step(match framing {
             _ if is_last && head.upgrades_to(b"websocket") => Step::Done,
-            _ if is_last => Step::HandOver(bytes.len()),
-            Framing::Length(length) => Step::Took(head_bytes + length),
+            _ if is_last => Step::HandOver(head_bytes),
+            Framing::Length(length) => Step::Took(head_bytes as u64 + length),
             Framing::Invalid => {
                 output.note_failure(AppProtocol::Http, Failure::Malformed);
                 self.turn(input.sender, Phase::Lost { is_line_start: true });
-                Step::Took(head_bytes)
+                Step::Took(head_bytes as u64)
             }
             Framing::Absent | Framing::Coded | Framing::Chunked => Step::SideDone,
         })
@@ -274,8 +291,15 @@ impl One {
             [b'\r'] => return Step::Need(2),
             _ => return self.give_up_body(input, output, Failure::Malformed),
         };
+        // Mostly the next chunk is there, and there are many.
+        if let Ok(Some((line, length @ 1..))) = chunk::read(&input.bytes[taken..])
+            && sum + length <= LENGTH_MAX
+        {
+            self.turn(input.sender, Phase::ChunkEnd { sum: sum + length });
+            return Step::Took((taken + line) as u64 + length);
+        }
         self.turn(input.sender, Phase::Chunk { sum });
-        Step::Took(taken)
+        Step::Took(taken as u64)
     }
 
     fn trailers(&mut self, input: &Input<'_>, output: &mut Output<'_>, sum: u64) -> Step {

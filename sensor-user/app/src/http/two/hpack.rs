@@ -62,6 +62,7 @@ impl Found {
             version: Some(b"2"),
             status: self.value(Name::Status).map(number),
             body_bytes: self.value(Name::ContentLength).and_then(head::parse_length),
+            has_line_ends: true,
             ..Message::default()
         };
         for name in Name::ALL {
