@@ -56,6 +56,12 @@ impl Counts {
         }
     }
 
+    /// Whether there are latencies that nobody asked for yet.
+    #[inline]
+    pub fn has_latencies(&self) -> bool {
+        !self.latencies.is_empty()
+    }
+
     /// Latencies, microseconds, since this was last asked.
     pub fn drain_latencies(&mut self) -> impl Iterator<Item = (AppProtocol, u32)> {
         self.latencies.drain(..)

@@ -180,6 +180,7 @@ impl Inspector {
             + 2 * limits.buffers * BUFFER_BYTES
     }
 
+    #[inline]
     pub fn counts(&mut self) -> &mut Counts {
         &mut self.engine.counts
     }

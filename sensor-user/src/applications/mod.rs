@@ -182,7 +182,7 @@ impl Inspecting {
         let cells = &self.cells;
         let interest = self.inspector.inspect(payload, &mut |transaction| {
             cells.transaction_records.add(1);
-            outbox.push(record::of_its_own(transaction, &identity()), now);
+            outbox.push(record::of_its_own(transaction, identity()), now);
         });
         self.latencies.take(&mut self.inspector);
         interest
@@ -202,7 +202,7 @@ impl Inspecting {
         let cells = &self.cells;
         let mut push = |transaction| {
             cells.transaction_records.add(1);
-            outbox.push(record::of_its_own(transaction, record), now);
+            outbox.push(record::of_its_own(transaction, record::identity(record)), now);
         };
         let annotation = self.inspector.annotate(ending.slot.0, ending.is_over, record, &mut push);
         self.latencies.take(&mut self.inspector);
@@ -229,7 +229,15 @@ impl Latencies {
         Latencies(AppProtocol::ALL.iter().map(|_| duration_histogram()).collect())
     }
 
+    #[inline]
     fn take(&mut self, inspector: &mut Inspector) {
+        if inspector.counts().has_latencies() {
+            self.take_all(inspector);
+        }
+    }
+
+    #[inline(never)]
+    fn take_all(&mut self, inspector: &mut Inspector) {
         for (protocol, latency_us) in inspector.counts().drain_latencies() {
             let place = AppProtocol::ALL.iter().position(|other| *other == protocol);
             if let Some(histogram) = place.and_then(|place| self.0.get_mut(place)) {
@@ -248,12 +256,13 @@ impl Latencies {
 }
 
 /// A packet's payload as an inspector wants it.
+#[inline]
 fn payload<'a>(table: &FlowTable, carried: &Carried<'a>, is_fresh: bool) -> Payload<'a> {
     let Carried { slot, packet, payload, time } = *carried;
     let (sender, direction) =
         if packet.sender == table.source(slot) { (Sender::Source, 0) } else { (Sender::Destination, 1) };
     let [sender_port, receiver_port] =
-        [packet.sender, packet.sender.other()].map(|side| packet.key.end(side).1);
+        [packet.sender, packet.sender.other()].map(|side| packet.key.port(side));
     let is_tcp = packet.key.protocol() == protocol::TCP;
     // The SYN takes the first sequence number (TCP Fast Open carries data behind it).
     let is_syn = packet.tcp_flags & flag::SYN != 0;

@@ -4,22 +4,30 @@ use kflow::{Application, EndReason, FlowRecord};
 use sensor_app::Transaction;
 
 /// The record of a transaction: of the flow it has nothing but what tells it from others.
-pub fn of_its_own(transaction: Transaction, of: &FlowRecord) -> FlowRecord {
+#[inline]
+pub fn of_its_own(transaction: Transaction, identity: FlowRecord) -> FlowRecord {
     let Transaction { application, start_ns, end_ns } = transaction;
     FlowRecord {
         start_ns,
         end_ns,
+        end_reason: EndReason::Transaction,
+        app_protocol: Some(application.protocol()),
+        // What must not leave the sensor may have been all.
+        application: Some(application).filter(|application| !application.is_empty()),
+        ..identity
+    }
+}
+
+/// A record of nothing but what tells a flow from others.
+pub fn identity(of: &FlowRecord) -> FlowRecord {
+    FlowRecord {
         source: of.source,
         destination: of.destination,
         protocol: of.protocol,
         icmp: of.icmp,
-        end_reason: EndReason::Transaction,
         sample_rate: of.sample_rate,
         pppoe_session: of.pppoe_session,
         tunnel: of.tunnel,
-        app_protocol: Some(application.protocol()),
-        // What must not leave the sensor may have been all.
-        application: Some(application).filter(|application| !application.is_empty()),
         ..FlowRecord::default()
     }
 }

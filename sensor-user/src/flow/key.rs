@@ -125,6 +125,16 @@ impl FlowKey {
         (self.0[4] >> 32) as u8
     }
 
+    /// Port of one end.
+    #[inline]
+    pub fn port(&self, side: Side) -> u16 {
+        let [.., ports_and_protocol, _] = self.0;
+        match side {
+            Side::Low => ports_and_protocol as u16,
+            Side::High => (ports_and_protocol >> 16) as u16,
+        }
+    }
+
     /// Address and port of one end.
     pub fn end(&self, side: Side) -> (IpAddr, u16) {
         let [low_upper, low_lower, high_upper, high_lower, rest, _] = self.0;
