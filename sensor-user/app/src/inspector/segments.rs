@@ -1,7 +1,10 @@
 //! Segments of a connection on their way to its parser: put in order, kept while something is missing, given up when it
 //! will not come.
 
-use super::{Engine, Flow, Offer, Payload};
+use super::{
+    Flow, Payload,
+    engine::{Engine, Offer},
+};
 use crate::{
     parser::Failure,
     pool::BUFFER_BYTES,
