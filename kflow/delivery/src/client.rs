@@ -41,7 +41,8 @@ pub struct Batch<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchName<'a> {
     pub sensor: &'a str,
-    /// A number that grows with each new spool of the sensor.
+    /// Tells the sequences of one spool, or of one process without a spool, apart from those of another. Epochs have no
+    /// order.
     pub epoch: u64,
     /// Counts batches within an epoch.
     pub sequence: u64,

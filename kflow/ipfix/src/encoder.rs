@@ -261,9 +261,12 @@ impl Encoder {
         }
         let set_id = template.set_id(self.config.format);
         self.draft.append(set_id, |bytes| bytes.extend_from_slice(&template.announcement));
-        template.announced = self.rounds.current;
         self.draft.belongs_to(index);
-        self.finish(send)
+        let is_out = self.finish(send);
+        // Also if an earlier message was lost, after which all others are announced anew.
+        let current = self.rounds.current;
+        self.templates.get(shape, &self.config).announced = current;
+        is_out
     }
 
     /// Appends a side with shorter texts. Only texts make a side too long for a message of its own.

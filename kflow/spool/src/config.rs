@@ -22,7 +22,8 @@ impl Config {
     /// What the files take that are no segments.
     pub const OTHER_FILES_BYTES: u64 = OTHER_FILES_BYTES;
 
-    pub(crate) fn validate(&self) -> Result<(), Error> {
+    /// Says what contradicts itself.
+    pub fn validate(&self) -> Result<(), Error> {
         let Config { bytes_max, segment_bytes, .. } = *self;
         let check = |holds, what| if holds { Ok(()) } else { Err(Error::Config { what }) };
         check(segment_bytes >= 2 * BLOCK_BYTES, "segment_bytes is less than 8 KiB")?;

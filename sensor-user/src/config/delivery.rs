@@ -24,7 +24,7 @@ pub struct HttpExportConfig {
     pub client_key_file: Option<PathBuf>,
     /// Such as "http://user:password@proxy:3128". Without, HTTPS_PROXY and NO_PROXY of the environment count.
     pub proxy: Option<String>,
-    /// Name of this sensor in the identity of a batch; the device's name if none is given.
+    /// Name of this sensor in the identity of a batch; the device's number if none is given.
     pub sensor: Option<String>,
     pub device: DeviceConfig,
     /// Records of one message.
@@ -133,10 +133,21 @@ impl Default for SpoolConfig {
     }
 }
 
+impl SpoolConfig {
+    pub fn limits(&self) -> kflow_spool::Config {
+        kflow_spool::Config {
+            bytes_max: self.bytes_max,
+            segment_bytes: self.segment_bytes,
+            disk_free_min: self.disk_free_min_bytes,
+            ..kflow_spool::Config::default()
+        }
+    }
+}
+
 impl HttpExportConfig {
     /// What is wrong with the values, one sentence each.
     pub fn faults(&self) -> Vec<String> {
-        let (device, spool) = (&self.device, &self.spool);
+        let device = &self.device;
         let is_kentik = self.format == DeliveryFormat::Kentik;
         let is_static = device.company_id.is_some();
         let is_named = device.id.is_some() || device.name.is_some() || device.ip.is_some();
@@ -181,14 +192,16 @@ impl HttpExportConfig {
             (self.memory_bytes >= 1 << 20, "export.http.memory_bytes must be at least 1048576 (1 MiB)"),
             (self.stop_timeout_s <= 3600, "export.http.stop_timeout_s must be at most 3600"),
             (
-                spool.segment_bytes >= 1 << 20,
-                "export.http.spool.segment_bytes must be at least 1048576 (1 MiB)",
+                !is_kentik || !self.email.is_empty(),
+                "export.http.email is needed: the account at the receiver",
             ),
             (
-                spool.bytes_max >= 4 * spool.segment_bytes,
-                "export.http.spool.bytes_max must be at least four times its segment_bytes",
+                self.token_file.is_some() || self.token_credential.is_some(),
+                "export.http needs a token_file or a token_credential",
             ),
         ];
-        rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault.to_owned()).collect()
+        let broken = rules.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault.to_owned());
+        let of_spool = self.spool.limits().validate().err().filter(|_| self.spool.enabled);
+        broken.chain(of_spool.map(|error| format!("export.http.spool: {error}"))).collect()
     }
 }

@@ -20,9 +20,6 @@ use std::{
     time::Duration,
 };
 
-/// What a spool notes in memory before it has to write.
-const GROUP_BYTES_MAX: u64 = 4 << 20;
-
 /// The sink, and what tells how it gets on.
 pub fn open(config: &HttpExportConfig, sample_rate: u32) -> Result<(SenderSink, Watch)> {
     let region = config.region.as_deref().map(RegionUrls::of);
@@ -126,7 +123,9 @@ fn device(
 
 /// Where the device is remembered unless the config says so: a spool would be of little use to a start without the API.
 fn beside(spool: &SpoolConfig) -> Option<PathBuf> {
-    spool.enabled.then(|| spool.directory.with_extension("device.json"))
+    let mut path = spool.directory.clone().into_os_string();
+    path.push(".device.json");
+    spool.enabled.then(|| path.into())
 }
 
 /// By what a device is looked up, the surest first.
@@ -156,12 +155,7 @@ fn creation(device: &DeviceConfig, sample_rate: u32) -> Option<Creation> {
 fn spool(config: &SpoolConfig) -> Result<(Writer, Reader)> {
     let directory = config.directory.display();
     let disk = RealFs::create(&config.directory).with_context(|| format!("create the spool {directory}"))?;
-    let limits = kflow_spool::Config {
-        bytes_max: config.bytes_max,
-        segment_bytes: config.segment_bytes,
-        disk_free_min: config.disk_free_min_bytes,
-        group_bytes_max: GROUP_BYTES_MAX,
-    };
+    let limits = config.limits();
     let (writer, reader, recovery) =
         kflow_spool::open(Arc::new(disk), limits).with_context(|| format!("open the spool {directory}"))?;
     let records = recovery.waiting.records;

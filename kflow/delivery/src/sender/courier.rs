@@ -18,12 +18,16 @@ use std::{
 /// How long the courier waits for something before it looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long a batch whose device is unknown waits for the API, and how often the courier looks.
+const LOOK_UP_PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_UP_NAP: Duration = Duration::from_millis(10);
+
 pub(super) struct Courier {
     pub client: Client,
     pub policy: Policy,
     pub clock: Clock,
     pub outlet: Outlet,
-    /// Name of the sensor in a batch's identity; that of the device if none is given.
+    /// Name of the sensor in a batch's identity; the device's number if none is given, since names can change.
     pub sensor: Option<String>,
     pub device: Arc<DeviceCell>,
     pub pace: Pace,
@@ -79,6 +83,10 @@ impl Courier {
             };
             self.pace.set_rate(device.flow_rate_max.map_or(0, u64::from));
             let outcome = self.send(endpoint, parcel, &device);
+            if outcome != Outcome::Delivered && self.stop.is_over(self.clock.now()) {
+                // The end may have interrupted the request: that is no fault of the receiver.
+                return false;
+            }
             match self.policy.next(endpoint, &outcome, self.clock.now(), Jitter::draw()) {
                 Action::Acknowledge => {
                     self.counters.batches_delivered.add(1);
@@ -92,7 +100,7 @@ impl Courier {
                     self.report();
                     return true;
                 }
-                Action::LookUpDevice => self.device.hasten(self.clock.now()),
+                Action::LookUpDevice => self.look_up_device(),
                 Action::TryAgain => {}
             }
             self.counters.attempts_failed.add(1);
@@ -100,11 +108,24 @@ impl Courier {
         }
     }
 
+    /// Waits for what the API says now, but not for ever.
+    fn look_up_device(&self) {
+        let now = self.clock.now();
+        let before = self.device.hasten(now);
+        let latest = now.plus(LOOK_UP_PATIENCE);
+        while !self.device.has_answered_since(before) && self.clock.now() < latest {
+            if !self.stop.sleep_until(self.clock.now().plus(LOOK_UP_NAP), self.clock) {
+                return;
+            }
+        }
+    }
+
     fn send(&self, endpoint: crate::EndpointId, parcel: &Parcel, device: &Device) -> Outcome {
         let batch =
             Batch { body: &parcel.body, encoding: parcel.encoding, records: u64::from(parcel.records) };
+        let number = device.id.to_string();
         let name = BatchName {
-            sensor: self.sensor.as_deref().unwrap_or(&device.name),
+            sensor: self.sensor.as_deref().unwrap_or(&number),
             epoch: parcel.epoch,
             sequence: parcel.sequence,
         };

@@ -8,7 +8,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
+    thread,
 };
 
 /// Where knowledge of the device comes from.
@@ -47,6 +47,8 @@ struct State {
     /// The same as the watch's, to be shared, with no higher rate than this.
     device: Option<Arc<Device>>,
     flow_rate_max: Option<u32>,
+    /// Look-ups that have come to an end.
+    answers: u64,
     is_stopping: bool,
 }
 
@@ -54,7 +56,7 @@ impl Default for DeviceCell {
     /// Nothing is known, and nobody asks.
     fn default() -> DeviceCell {
         let watch = DeviceWatch::looking(None);
-        let state = State { watch, device: None, flow_rate_max: None, is_stopping: false };
+        let state = State { watch, device: None, flow_rate_max: None, answers: 0, is_stopping: false };
         DeviceCell { state: Mutex::new(state), hastened: Condvar::new() }
     }
 }
@@ -69,25 +71,27 @@ impl State {
 }
 
 impl DeviceCell {
-    /// With the thread that looks the device up, if it has to be. The device's rate is no higher than `flow_rate_max`.
+    /// Starts the thread that looks the device up, if it has to be. Nobody waits for its end, because a name server or
+    /// a connection may keep it for a while; it holds nothing that others want. The device's rate is no higher than `flow_rate_max`.
     pub fn start(
         source: DeviceSource,
         flow_rate_max: Option<u32>,
         clock: Clock,
-    ) -> io::Result<(Arc<DeviceCell>, Option<JoinHandle<()>>)> {
+    ) -> io::Result<Arc<DeviceCell>> {
         let (watch, lookup) = match source {
             DeviceSource::Fixed(device) => (DeviceWatch::fixed(device), None),
             DeviceSource::Api(mut lookup) => (lookup.watch(clock.now()), Some(lookup)),
         };
-        let mut state = State { watch, device: None, flow_rate_max, is_stopping: false };
+        let mut state = State { watch, device: None, flow_rate_max, answers: 0, is_stopping: false };
         state.share();
         let cell = Arc::new(DeviceCell { state: Mutex::new(state), hastened: Condvar::new() });
-        let Some(lookup) = lookup else { return Ok((cell, None)) };
-        let of_thread = cell.clone();
-        let thread = thread::Builder::new()
-            .name("device".to_owned())
-            .spawn(move || of_thread.keep_up_to_date(&lookup, clock))?;
-        Ok((cell, Some(thread)))
+        if let Some(lookup) = lookup {
+            let of_thread = cell.clone();
+            thread::Builder::new()
+                .name("device".to_owned())
+                .spawn(move || of_thread.keep_up_to_date(&lookup, clock))?;
+        }
+        Ok(cell)
     }
 
     /// `None` until it is known.
@@ -99,10 +103,18 @@ impl DeviceCell {
         self.lock().watch.standing().clone()
     }
 
-    /// A receiver says that it does not know the device.
-    pub fn hasten(&self, now: Moment) {
-        self.lock().watch.hasten(now);
+    /// A receiver says that it does not know the device: has it looked up now. How many look-ups came to an end before.
+    pub fn hasten(&self, now: Moment) -> u64 {
+        let mut state = self.lock();
+        state.watch.hasten(now);
         self.hastened.notify_one();
+        state.answers
+    }
+
+    /// Whether a look-up came to an end since then, or none is to be waited for.
+    pub fn has_answered_since(&self, answers: u64) -> bool {
+        let state = self.lock();
+        state.answers != answers || state.watch.due().is_none()
     }
 
     /// Ends the thread, as soon as it has no request under way.
@@ -115,6 +127,7 @@ impl DeviceCell {
         while self.wait_until_due(clock) {
             let answer = lookup.api.find(&lookup.selector, lookup.creation.as_ref());
             let mut state = self.lock();
+            state.answers += 1;
             let before = state.watch.standing().clone();
             let changes = state.watch.take(answer, clock.now(), Jitter::draw());
             report(&before, state.watch.standing(), lookup.api.url());

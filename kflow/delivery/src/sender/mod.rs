@@ -33,7 +33,7 @@ pub use device::{DeviceSource, Lookup};
 pub use pack::{ChfPack, Columns, FlowPack, Pack};
 
 use crate::{
-    Client, Clock, Interrupter, Policy, RetryConfig, Standing,
+    Client, Clock, Interrupter, Jitter, Policy, RetryConfig, Standing,
     device::{Device, DeviceStanding},
     window::{FACTOR_ONE, OfFlow, Taken, Window},
 };
@@ -66,7 +66,7 @@ pub struct SenderConfig {
     /// Records a second; the device's rate may allow fewer.
     pub records_per_s_max: Option<u32>,
     pub retry: RetryConfig,
-    /// Name of the sensor in the identity of batches; that of the device if none is given.
+    /// Name of the sensor in the identity of batches; the number of the device if none is given.
     pub sensor: Option<String>,
 }
 
@@ -144,7 +144,10 @@ impl Watch {
 
     /// Records that wait, in memory and on disk.
     pub fn waiting(&self) -> u64 {
-        let on_disk = self.spool.as_ref().map_or(0, |spool| spool.read().waiting.records);
+        let on_disk = self.spool.as_ref().map_or(0, |spool| {
+            let spool = spool.read();
+            spool.waiting.records + spool.uncommitted.records
+        });
         self.counters.in_window.read() + self.counters.in_memory.read() + on_disk
     }
 }
@@ -175,9 +178,9 @@ impl<T: OfFlow + Send + 'static> Sender<T> {
         if let DeviceSource::Api(lookup) = &device {
             interrupters.push(lookup.api.interrupter());
         }
-        let (device, device_thread) = DeviceCell::start(device, config.records_per_s_max, clock)?;
+        let device = DeviceCell::start(device, config.records_per_s_max, clock)?;
         let shared = Arc::new(Shared {
-            window: Mutex::new(Window::new(config.window_records, clock.now().0)),
+            window: Mutex::new(Window::new(config.window_records, Jitter::draw().0)),
             window_records: config.window_records,
             enough: Condvar::new(),
             wanted: AtomicUsize::new(usize::MAX),
@@ -216,10 +219,11 @@ impl<T: OfFlow + Send + 'static> Sender<T> {
             counters,
         };
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
-        let mut threads = vec![named("packer").spawn(move || packer.run())?];
-        threads.push(named("courier").spawn(move || courier.run())?);
-        threads.extend(device_thread);
-        Ok(Sender { shared, stop, watch, threads, interrupters, clock })
+        // Whole before the threads are there, so that those that are end if another cannot be started.
+        let mut sender = Sender { shared, stop, watch, threads: Vec::new(), interrupters, clock };
+        sender.threads.push(named("packer").spawn(move || packer.run())?);
+        sender.threads.push(named("courier").spawn(move || courier.run())?);
+        Ok(sender)
     }
 
     /// Takes records in. Waits for nothing but other pushers.
@@ -231,12 +235,13 @@ impl<T: OfFlow + Send + 'static> Sender<T> {
             thinned += window.push(record);
         }
         let waiting = window.len();
-        drop(window);
+        // Under the lock: the packer may only take away what was counted.
         let counters = &self.shared.counters;
         counters.offered.add(offered);
         counters.in_window.add(offered);
         counters.thinned.add(thinned);
         counters.in_window.subtract(thinned);
+        drop(window);
         if waiting >= self.shared.wanted.load(Ordering::Relaxed) {
             self.shared.enough.notify_one();
         }

@@ -13,7 +13,7 @@ pub(super) struct Pace {
 }
 
 /// What may be ahead of the rate: so much of it saved up in quiet times.
-const BURST: Duration = Duration::from_secs(8);
+const BURST: Duration = Duration::from_secs(1);
 
 impl Pace {
     pub fn new(records_per_s: u64) -> Pace {
@@ -50,8 +50,8 @@ mod tests {
         for _ in 0..100 {
             now = pace.take(500, now);
         }
-        // 50,000 records at 1000 a second, of which eight seconds' worth were saved up.
-        assert_eq!(now.since(start), Duration::from_secs(42));
+        // 50,000 records at 1000 a second, of which a second's worth were saved up.
+        assert_eq!(now.since(start), Duration::from_secs(49));
     }
 
     #[test]

@@ -66,30 +66,39 @@ impl<P: Pack> Packer<P> {
 
     fn pack_all(&mut self, taken: &mut Taken<P::Record>) {
         self.shared.counters.factor_hundredths.set(u64::from(taken.factor_hundredths));
-        let encoding = self.pack.encoding();
         for records in taken.records.chunks_mut(self.batch_records) {
-            let count = records.len() as u64;
-            let counters = &self.shared.counters;
-            match self.pack.pack(records, taken.factor_hundredths) {
-                Err(error) => {
-                    tracing::error!(%error, records = count, "records do not go into a message");
-                    counters.unpackable.add(count);
-                }
-                Ok(body) => {
-                    let (stop, clock) = (&self.stop, self.clock);
-                    // A courier that is gone has closed nothing: whoever waits for it must look at the time.
-                    let is_put = loop {
-                        match self.intake.put(body, encoding, count as u32) {
-                            Ok(()) => break true,
-                            Err(NoRoom) if stop.is_over(clock.now()) => break false,
-                            Err(NoRoom) => self.intake.wait_for_room(ROOM_PATIENCE),
-                        }
-                    };
-                    let fate = if is_put { &counters.packed } else { &counters.abandoned };
-                    fate.add(count);
-                }
-            }
-            counters.in_window.subtract(count);
+            self.pack_batch(records, taken.factor_hundredths);
         }
+    }
+
+    /// Makes a batch of the records; of each half, if they are too much for one message.
+    fn pack_batch(&mut self, records: &mut [P::Record], factor_hundredths: u32) {
+        let encoding = self.pack.encoding();
+        let count = records.len() as u64;
+        let fate = match self.pack.pack(records, factor_hundredths) {
+            Ok(body) => {
+                let (intake, stop, clock) = (&mut self.intake, &self.stop, self.clock);
+                let is_put = loop {
+                    match intake.put(body, encoding, count as u32) {
+                        Ok(()) => break true,
+                        Err(NoRoom) if stop.is_over(clock.now()) => break false,
+                        Err(NoRoom) => intake.wait_for_room(ROOM_PATIENCE),
+                    }
+                };
+                if is_put { &self.shared.counters.packed } else { &self.shared.counters.abandoned }
+            }
+            Err(_) if records.len() > 1 => {
+                let (one, other) = records.split_at_mut(records.len() / 2);
+                self.pack_batch(one, factor_hundredths);
+                self.pack_batch(other, factor_hundredths);
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, "a record does not go into a message");
+                &self.shared.counters.unpackable
+            }
+        };
+        fate.add(count);
+        self.shared.counters.in_window.subtract(count);
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum Place {
 pub(super) struct Intake {
     memory: Arc<Memory>,
     spool: Option<Writer>,
+    /// The last commit succeeded. While none does, batches go to memory, and those that it holds back are few.
+    spool_works: bool,
     counters: Arc<Counters>,
 }
 
@@ -93,7 +95,8 @@ pub(super) fn open(
     let memory =
         Arc::new(Memory { queue: Mutex::new(queue), arrived: Condvar::new(), freed: Condvar::new() });
     let (writer, reader) = spool.unzip();
-    let intake = Intake { memory: memory.clone(), spool: writer, counters: counters.clone() };
+    let intake =
+        Intake { memory: memory.clone(), spool: writer, spool_works: true, counters: counters.clone() };
     let outlet = Outlet { memory, spool: reader, settled: None, counters: counters.clone() };
     (intake, outlet)
 }
@@ -101,10 +104,13 @@ pub(super) fn open(
 impl Intake {
     /// Puts a batch where it waits.
     pub fn put(&mut self, body: &[u8], encoding: ContentEncoding, records: u32) -> Result<(), NoRoom> {
-        if let Some(spool) = &mut self.spool {
+        if !self.spool_works {
+            self.commit();
+        }
+        if let Some(spool) = self.spool.as_mut().filter(|_| self.spool_works) {
             match spool.append(body, records, kind_of(encoding)) {
                 Ok(_) => {
-                    // If that fails, the batch stays with the spool, which tries again at the next commit.
+                    // If that fails, this batch stays with the spool, which tries again at the next commit.
                     self.commit();
                     return Ok(());
                 }
@@ -128,8 +134,12 @@ impl Intake {
     pub fn commit(&mut self) {
         let Some(spool) = &mut self.spool else { return };
         match spool.commit() {
-            Ok(_) => self.memory.arrived.notify_one(),
+            Ok(_) => {
+                self.spool_works = true;
+                self.memory.arrived.notify_one();
+            }
             Err(error) => {
+                self.spool_works = false;
                 say_first(&self.counters.spool_failures, &error);
                 self.counters.spool_failures.add(1);
             }

@@ -3,12 +3,15 @@
 use crate::support::{AMPLE, Folder, credentials, http, plain_mock};
 use kflow::{FlowRecord, chf::Chf};
 use kflow_delivery::{
-    Client, Clock, ContentEncoding, RetryConfig,
+    Client, Clock, ContentEncoding, DeviceApi, RetryConfig, Selector,
     device::Device,
-    sender::{ChfPack, Columns, DeviceSource, FlowPack, Sender, SenderConfig, SenderParts},
+    sender::{ChfPack, Columns, DeviceSource, FlowPack, Lookup, Sender, SenderConfig, SenderParts},
 };
 use kflow_mock::{Behaviour, Mock, Received, Route};
-use kflow_spool::{fs::RealFs, open};
+use kflow_spool::{
+    fs::{Fs, RealFs, model::ModelFs},
+    open,
+};
 use std::{collections::BTreeSet, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 /// So small that tests of waiting do not wait.
@@ -44,8 +47,18 @@ fn start(
     device: DeviceSource,
     spool: Option<&Path>,
 ) -> Sender<FlowRecord> {
-    let spool = spool.map(|folder| {
-        let disk = Arc::new(RealFs::create(folder).expect("the folder can be opened"));
+    let disk = spool
+        .map(|folder| Arc::new(RealFs::create(folder).expect("the folder can be opened")) as Arc<dyn Fs>);
+    start_on(mock, config, device, disk)
+}
+
+fn start_on(
+    mock: &Mock,
+    config: SenderConfig,
+    device: DeviceSource,
+    disk: Option<Arc<dyn Fs>>,
+) -> Sender<FlowRecord> {
+    let spool = disk.map(|disk| {
         let config = kflow_spool::Config {
             bytes_max: 1 << 20,
             segment_bytes: 64 << 10,
@@ -221,6 +234,50 @@ fn spool_keeps_records_over_a_stop_and_batches_keep_their_names() {
     let sequences: BTreeSet<&String> = names.iter().collect();
     assert_eq!(sequences.len(), taken(&mock).len());
     assert!(names.len() > sequences.len(), "a batch has the same name when it is sent again: {names:?}");
+}
+
+#[test]
+fn disk_that_refuses_holds_up_no_more_than_what_it_has() {
+    let mock = plain_mock();
+    let disk = ModelFs::default();
+    let sender = start_on(&mock, config(), device(None), Some(Arc::new(disk.clone())));
+    sender.push((0..100).map(record));
+    wait_until("the first batch is delivered", || sender.watch().counters.delivered.read() == 100);
+    disk.set_read_only(true);
+    sender.push((100..200).map(record));
+    wait_until("the disk has refused", || sender.watch().counters.spool_failures.read() > 0);
+    sender.push((200..300).map(record));
+    wait_until("later batches go past it", || sender.watch().counters.delivered.read() == 200);
+    assert_eq!(sender.watch().waiting(), 100, "what the disk has is told");
+    disk.set_read_only(false);
+    let counters = sender.watch().counters.clone();
+    assert!(sender.stop(AMPLE), "the disk works again");
+    let (mut flows, packets) = received(&mock);
+    flows.sort_unstable();
+    assert_eq!((flows, packets), ((0..300).collect(), 300.0));
+    check_account(&counters);
+}
+
+#[test]
+fn device_that_was_created_anew_is_looked_up_before_the_batch_goes_again() {
+    let mock = plain_mock();
+    let lookup = Lookup {
+        api: DeviceApi::new(&mock.api_url(), &credentials(), &http()).expect("the configuration is good"),
+        selector: Selector::Name("sensor_example".into()),
+        creation: None,
+        memory: None,
+        known: None,
+    };
+    let sender = start(&mock, config(), DeviceSource::Api(Box::new(lookup)), None);
+    sender.push((0..10).map(record));
+    wait_until("the first batch is delivered", || sender.watch().counters.delivered.read() == 10);
+    mock.change_devices(|devices| devices[0].id = 43);
+    sender.push((10..20).map(record));
+    let counters = sender.watch().counters.clone();
+    // Packed for the device of before: the strict receiver does not take it as that of the new one.
+    wait_until("the fate of the second is known", || counters.rejected.read() == 10);
+    assert_eq!(counters.attempts_failed.read(), 1, "one attempt told that the device is unknown");
+    assert!(sender.stop(AMPLE));
 }
 
 #[test]
