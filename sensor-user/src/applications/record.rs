@@ -4,6 +4,10 @@ use kflow::{Application, EndReason, FlowRecord};
 use sensor_app::Transaction;
 
 /// The record of a transaction: of the flow it has nothing but what tells it from others.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the record is made in the place of its identity, not copied"
+)]
 #[inline]
 pub fn of_its_own(transaction: Transaction, identity: FlowRecord) -> FlowRecord {
     let Transaction { application, start_ns, end_ns } = transaction;
