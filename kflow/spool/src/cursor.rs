@@ -14,8 +14,10 @@
 //! ```
 //!
 //! While one slot is written the other one stands, so power may fail at any time. A file whose fsync failed is not written
-//! again: a new one takes its place.
+//! again: a new one takes its place. Only where the disk is too full for that, the old one is written over: without a cursor
+//! nothing would ever be acknowledged, and no room be made.
 
+use crate::error::is_full;
 use crate::fs::{Access, File, Fs, read_full, write_all};
 use crate::position::{Position, Tally};
 use crate::segment::BLOCK_BYTES;
@@ -137,7 +139,10 @@ impl Cursor {
                 let offset = slot.generation % 2 * BLOCK_BYTES;
                 write_all(&*file, &slot.encode(), offset).and_then(|()| file.sync()).map(|()| file)
             }
-            None => self.write_new(slot),
+            None => self.write_new(slot).or_else(|error| {
+                let _ = self.fs.remove(NEW_NAME);
+                if is_full(&error) { self.write_over(slot) } else { Err(error) }
+            }),
         };
         self.file = Some(written?);
         self.generation = slot.generation;
@@ -153,6 +158,16 @@ impl Cursor {
         file.sync()?;
         self.fs.rename(NEW_NAME, NAME)?;
         self.fs.sync()?;
+        Ok(file)
+    }
+
+    /// Writes both slots of the file that is there, first the one that does not count.
+    fn write_over(&self, slot: Slot) -> io::Result<Arc<dyn File>> {
+        let file = self.fs.open(NAME, Access::ReadWrite)?;
+        for generation in [slot.generation, slot.generation + 1] {
+            write_all(&*file, &slot.encode(), generation % 2 * BLOCK_BYTES)?;
+            file.sync()?;
+        }
         Ok(file)
     }
 }

@@ -6,7 +6,7 @@
 use crate::cursor::{Cursor, Slot};
 use crate::error::Error;
 use crate::frame::{FrameHeader, Place};
-use crate::fs::{Access, File};
+use crate::fs::{Access, File, Lock};
 use crate::position::{Position, Sequence, Tally};
 use crate::scan::{Found, Scan, read_header};
 use crate::segment::{self, BLOCK_BYTES};
@@ -32,6 +32,8 @@ pub struct Reader {
     in_flight: VecDeque<InFlight>,
     damage: Vec<Damage>,
     refused: Option<Refused>,
+    /// Keeps other processes out, as the writer's does.
+    _lock: Arc<dyn Lock>,
 }
 
 /// What was appended, as it was appended.
@@ -93,7 +95,7 @@ struct View {
 }
 
 impl Reader {
-    pub(crate) fn new(shared: Arc<Shared>, cursor: Cursor, written: Slot) -> Reader {
+    pub(crate) fn new(shared: Arc<Shared>, cursor: Cursor, written: Slot, lock: Arc<dyn Lock>) -> Reader {
         let segment = shared.ledger().segments.front().map_or(0, |segment| segment.number);
         Reader {
             shared,
@@ -104,6 +106,7 @@ impl Reader {
             in_flight: VecDeque::new(),
             damage: Vec::new(),
             refused: None,
+            _lock: lock,
         }
     }
 

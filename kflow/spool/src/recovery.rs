@@ -3,7 +3,7 @@
 //! 1. Take the lock. Make the names safe that are there.
 //! 2. Read the headers of all segments, the cursor, and the newest segment to its end. Older segments are checked when
 //!    they are read.
-//! 3. What is in doubt at the end is in memory now. It becomes the first group of a new segment; the old one ends before
+//! 3. What is in doubt at the end, if anything, is in memory now. It becomes the first group of a new segment; the old one ends before
 //!    it. To fsync the old one again would not do: an fsync that failed before the crash leaves pages that look written.
 //! 4. Sequences go on behind all that may have been handed out. After a close that is the next one.
 //! 5. Write the cursor anew, for the same reason.
@@ -14,11 +14,10 @@ use crate::config::Config;
 use crate::cursor::{Cursor, Slot};
 use crate::error::Error;
 use crate::frame::FrameHeader;
-use crate::fs::Fs;
+use crate::fs::{Fs, Lock};
 use crate::group::Group;
 use crate::position::{Position, Tally};
 use crate::reader::Reader;
-use crate::room::SPARE_NAME;
 use crate::shared::{Doomed, Ledger, Segment, Shared};
 use crate::stats::{Reason, State};
 use crate::stock::Stock;
@@ -61,6 +60,7 @@ pub fn open(fs: Arc<dyn Fs>, config: Config) -> Result<(Writer, Reader, Recovery
         let is_taken = source.kind() == io::ErrorKind::WouldBlock;
         if is_taken { Error::Locked } else { Error::io("lock the spool")(source) }
     })?;
+    let lock: Arc<dyn Lock> = lock.into();
     fs.sync().map_err(Error::io("make the names of the spool safe"))?;
     let stock = Stock::take(&*fs)?;
     let tail = read_tail(&*fs, &stock).map_err(Error::io("read the newest segment of the spool"))?;
@@ -71,7 +71,7 @@ pub fn open(fs: Arc<dyn Fs>, config: Config) -> Result<(Writer, Reader, Recovery
     };
     let (ledger, mut recovery) = account(&stock, &tail);
     let next = next_position(&stock, &tail, &ledger);
-    let shared = Arc::new(Shared::new(fs, epoch, ledger, lock));
+    let shared = Arc::new(Shared::new(fs, epoch, ledger));
     let cut = tail.is_rest_readable.then_some(tail.end_offset);
     let group = doubtful_group(&stock, tail.doubtful);
     recovery.rewritten = group.tally();
@@ -87,15 +87,16 @@ pub fn open(fs: Arc<dyn Fs>, config: Config) -> Result<(Writer, Reader, Recovery
         spare: None,
         pressure: State::Working,
         is_settled: false,
+        credit_bytes: 0,
         is_closed: false,
+        _lock: Arc::clone(&lock),
     };
     if let (Some(end), Some(newest)) = (cut, stock.segments.last()) {
-        // Room that the first segment of this process may need.
-        shared.cut(newest.number, end);
+        writer.credit_bytes = shared.cut(newest.number, end);
     }
     begin(&mut writer, is_new)?;
-    let reader = begin_reading(shared, &stock, is_new)?;
-    Ok((writer, reader, recovery))
+    let (cursor, slot) = write_cursor(&shared, &stock, is_new)?;
+    Ok((writer, Reader::new(shared, cursor, slot, lock), recovery))
 }
 
 const LOCK_NAME: &str = "lock";
@@ -134,6 +135,7 @@ fn account(stock: &Stock, tail: &Tail) -> (Ledger, Recovery) {
         acknowledged,
         dropped,
         doomed: doomed(stock),
+        spare_bytes: stock.spare_bytes,
         sequence_limit: stock.sequence_limit(),
         ..Ledger::default()
     };
@@ -192,10 +194,13 @@ fn doubtful_group(stock: &Stock, doubtful: Vec<(FrameHeader, Vec<u8>)>) -> Group
     group
 }
 
-/// Begins the first segment of this process.
+/// Begins the first segment of this process, if there is something to be written or the cap is smaller now. Otherwise
+/// the first append does.
 fn begin(writer: &mut Writer, is_new: bool) -> Result<(), Error> {
-    // It may hold anything that an earlier process did not get to its end.
-    let _ = writer.shared.fs.remove(SPARE_NAME);
+    let is_over = writer.shared.ledger().file_bytes() > writer.config.bytes_max;
+    if writer.group.is_empty() && !is_new && !is_over {
+        return Ok(());
+    }
     writer.shared.ledger().uncommitted = writer.group.tally();
     match writer.begin_segment() {
         Err(error) if is_new => Err(error),
@@ -205,7 +210,7 @@ fn begin(writer: &mut Writer, is_new: bool) -> Result<(), Error> {
 }
 
 /// Puts a new file in place of the cursor's.
-fn begin_reading(shared: Arc<Shared>, stock: &Stock, is_new: bool) -> Result<Reader, Error> {
+fn write_cursor(shared: &Shared, stock: &Stock, is_new: bool) -> Result<(Cursor, Slot), Error> {
     let generation = stock.slots.iter().map(|slot| slot.generation).max().unwrap_or(0);
     let mut cursor = Cursor::new(Arc::clone(&shared.fs), generation);
     let slot = Slot { epoch: shared.epoch, ..shared.ledger().slot() };
@@ -220,5 +225,5 @@ fn begin_reading(shared: Arc<Shared>, stock: &Stock, is_new: bool) -> Result<Rea
         Err(_) => {}
     }
     let _ = shared.remove_doomed();
-    Ok(Reader::new(shared, cursor, slot))
+    Ok((cursor, slot))
 }

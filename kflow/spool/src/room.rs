@@ -48,21 +48,26 @@ impl Writer {
     fn make_room(&mut self, length: u64) -> Result<Room, Error> {
         self.leave_active();
         let _ = self.shared.remove_doomed();
-        let now = if self.spare.is_some() { 0 } else { length };
         // A file system that does not tell counts as one with room; when it has none it tells.
         let free = self.shared.fs.free_bytes().unwrap_or(u64::MAX);
         let mut ledger = self.shared.ledger();
         ledger.doom_done();
         let taken = ledger.file_bytes();
+        // The spare one of an earlier process is taken for its room alone.
+        let now = if self.spare.is_some() { 0 } else { length.saturating_sub(ledger.spare_bytes) };
+        let credit = mem::take(&mut self.credit_bytes);
         let lacking = |growth: u64| Lacking {
             under_cap: (taken + growth).saturating_sub(self.config.bytes_max),
-            on_disk: self.config.disk_free_min.saturating_add(growth).saturating_sub(free).min(growth),
+            on_disk: (self.config.disk_free_min.saturating_add(growth).saturating_sub(free))
+                .min(growth.saturating_sub(credit)),
         };
         let with_spare = lacking(now + self.config.segment_bytes);
+        // To open a spool costs nothing that waits in it, unless there is no other way.
+        let wanted = if self.is_settled { with_spare } else { lacking(now) };
         let mut freed = ledger.doomed.iter().map(|doomed| doomed.file_bytes).sum::<u64>();
         self.pressure = State::Working;
-        while freed < with_spare.most() {
-            let (reason, pressure) = with_spare.pressure(freed);
+        while freed < wanted.most() {
+            let (reason, pressure) = wanted.pressure(freed);
             let Some(dropped) = ledger.drop_oldest(reason) else { break };
             freed += dropped;
             self.pressure = pressure;
@@ -175,11 +180,12 @@ impl Writer {
         }
     }
 
+    /// Allocates a spare segment. One that is there may hold anything that an earlier process did not get to its end.
     fn allocate_spare(&mut self, length: u64) -> io::Result<()> {
-        let fs = &self.shared.fs;
-        let file = fs.open(SPARE_NAME, Access::Create)?;
+        let file = self.shared.fs.open(SPARE_NAME, Access::Create)?;
+        self.shared.ledger().spare_bytes = 0;
         if let Err(error) = file.allocate(length) {
-            let _ = fs.remove(SPARE_NAME);
+            let _ = self.shared.fs.remove(SPARE_NAME);
             return Err(error);
         }
         self.spare = Some(file);

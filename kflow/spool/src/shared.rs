@@ -3,7 +3,7 @@
 //! All of it is behind one lock that is held for a few assignments, never while the disk works.
 
 use crate::cursor::Slot;
-use crate::fs::{Access, File, Fs, Lock};
+use crate::fs::{Access, File, Fs};
 use crate::position::{Position, Tally};
 use crate::segment::{self, BLOCK_BYTES};
 use crate::stats::{Reason, State, Stats};
@@ -18,8 +18,6 @@ pub(crate) struct Shared {
     ledger: Mutex<Ledger>,
     /// Told when something new is safe, and when the writer goes.
     news: Condvar,
-    /// Keeps other processes out for as long as writer or reader live.
-    _lock: Box<dyn Lock>,
 }
 
 #[derive(Debug, Default)]
@@ -64,8 +62,8 @@ pub(crate) struct Doomed {
 }
 
 impl Shared {
-    pub fn new(fs: Arc<dyn Fs>, epoch: u64, ledger: Ledger, lock: Box<dyn Lock>) -> Shared {
-        Shared { fs, epoch, ledger: Mutex::new(ledger), news: Condvar::new(), _lock: lock }
+    pub fn new(fs: Arc<dyn Fs>, epoch: u64, ledger: Ledger) -> Shared {
+        Shared { fs, epoch, ledger: Mutex::new(ledger), news: Condvar::new() }
     }
 
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -92,21 +90,24 @@ impl Shared {
         }
     }
 
-    /// Cuts a segment that is not written any more to the blocks that are needed up to `end`.
-    pub fn cut(&self, number: u64, end: u64) {
+    /// Cuts a segment that is not written any more to the blocks that are needed up to `end`. Returns how many bytes less
+    /// that is.
+    pub fn cut(&self, number: u64, end: u64) -> u64 {
         // Not in the middle of a block, which would be written again.
         let end = end.next_multiple_of(BLOCK_BYTES);
         let bytes = self.ledger().segment(number).map(|segment| segment.file_bytes);
-        if bytes.is_none_or(|bytes| bytes <= end) {
-            return;
-        }
+        let Some(cut) = bytes.and_then(|bytes| bytes.checked_sub(end)).filter(|cut| *cut > 0) else {
+            return 0;
+        };
         let file = self.fs.open(&segment::name(number), Access::ReadWrite);
         // Otherwise it takes more room than it needs, which is counted.
         if file.and_then(|file| file.truncate(end)).is_ok()
             && let Some(segment) = self.ledger().segment(number)
         {
             segment.file_bytes = end;
+            return cut;
         }
+        0
     }
 
     pub fn sync_file(&self, file: &dyn File) -> io::Result<()> {

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::frame::Place;
 use crate::fs::{Access, Fs};
 use crate::position::Position;
+use crate::room::SPARE_NAME;
 use crate::scan::{Scan, read_header};
 use crate::segment::{self, BLOCK_BYTES, Decoded, SEQUENCES_MAX, SegmentHeader};
 use std::io;
@@ -26,6 +27,8 @@ pub(crate) struct Stock {
     pub has_cursor: bool,
     /// The highest number of all segments.
     pub newest_number: u64,
+    /// What the spare segment takes.
+    pub spare_bytes: u64,
 }
 
 /// A segment on the disk.
@@ -56,6 +59,7 @@ impl Stock {
             slots: cursor::read(fs).map_err(Error::io("read the cursor of the spool"))?,
             has_cursor: names.iter().any(|name| name == cursor::NAME),
             newest_number: numbers.last().copied().unwrap_or(0),
+            spare_bytes: fs.open(SPARE_NAME, Access::Read).and_then(|file| file.length()).unwrap_or(0),
             ..Stock::default()
         };
         let found = stock.read_headers(fs, &numbers)?;

@@ -35,13 +35,16 @@ impl Tail {
     /// An error if the disk gives back nothing from some place on: then nobody knows what is there.
     pub fn read(fs: &dyn Fs, epoch: u64, stored: &Stored, safe_below: u64) -> io::Result<Tail> {
         let file = fs.open(&segment::name(stored.number), Access::Read)?;
-        let frames = read_frames(&*file, epoch, stored);
+        let place = Place { epoch, segment: stored.number, offset: BLOCK_BYTES };
+        let mut scan = Scan::new(&*file, place, stored.file_bytes);
+        let mut frames = Vec::new();
+        while let Some(found) = insist(&*file, stored, || scan.next())?.flatten() {
+            frames.push((found.offset, found.header));
+        }
         let stated = frames.iter().map(|(_, header)| header.safe_below).max();
         let safe_below = stored.first.sequence.max(safe_below).max(stated.unwrap_or(0));
         let mut tail =
             Tail { end: stored.first, safe_offset: BLOCK_BYTES, end_offset: BLOCK_BYTES, ..Tail::default() };
-        let place = Place { epoch, segment: stored.number, offset: BLOCK_BYTES };
-        let scan = Scan::new(&*file, place, stored.file_bytes);
         for (offset, header) in frames {
             if header.is_end() {
                 tail.is_closed = true;
@@ -56,7 +59,8 @@ impl Tail {
                 continue;
             }
             let mut payload = Vec::new();
-            if scan.read_payload(offset, &header, &mut payload).unwrap_or(false) {
+            let read = insist(&*file, stored, || scan.read_payload(offset, &header, &mut payload))?;
+            if read == Some(true) {
                 tail.end = tail.end.later(header.behind());
                 tail.end_offset = header.next_offset(offset);
                 tail.doubtful.push((header, payload));
@@ -69,16 +73,18 @@ impl Tail {
     }
 }
 
-/// All frames of a segment whose headers are whole.
-fn read_frames(file: &dyn File, epoch: u64, stored: &Stored) -> Vec<(u64, FrameHeader)> {
-    let place = Place { epoch, segment: stored.number, offset: BLOCK_BYTES };
-    let mut scan = Scan::new(file, place, stored.file_bytes);
-    let mut frames = Vec::new();
-    // What the disk does not give back at the end is torn.
-    while let Ok(Some(found)) = scan.next() {
-        frames.push((found.offset, found.header));
+/// Reads once more what the disk has refused to give back, when it gives back the end of the segment again. `None` if it
+/// refuses all the same: then this place is damaged. An error if the end is refused too.
+fn insist<T>(
+    file: &dyn File,
+    stored: &Stored,
+    mut read: impl FnMut() -> io::Result<T>,
+) -> io::Result<Option<T>> {
+    if let Ok(read) = read() {
+        return Ok(Some(read));
     }
-    frames
+    Rest::read(file, stored.file_bytes.saturating_sub(1), stored.file_bytes)?;
+    Ok(read().ok())
 }
 
 /// What is behind the last frame.

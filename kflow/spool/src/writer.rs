@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::frame::{END, FRAME_HEADER_BYTES, FrameHeader, Place, frame_bytes};
-use crate::fs::{File, write_all};
+use crate::fs::{File, Lock, write_all};
 use crate::group::{Group, Part};
 use crate::position::{Position, Sequence};
 use crate::segment::{self, BLOCK_BYTES, GROUP_BATCHES_MAX, SEGMENT_BATCHES_MAX};
@@ -32,7 +32,11 @@ pub struct Writer {
     pub(crate) pressure: State,
     /// What an earlier process left in doubt is safe.
     pub(crate) is_settled: bool,
+    /// Room that opening the spool has made.
+    pub(crate) credit_bytes: u64,
     pub(crate) is_closed: bool,
+    /// Keeps other processes out, as the reader's does.
+    pub(crate) _lock: Arc<dyn Lock>,
 }
 
 /// The segment that is written.

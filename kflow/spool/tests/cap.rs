@@ -206,3 +206,56 @@ fn dropping_while_the_reader_is_at_work_counts_each_batch_once() {
     assert_eq!(stats.acknowledged.records, read);
     assert_eq!(read + stats.dropped(Reason::Cap).records, (0..2000).sum::<u64>());
 }
+
+/// What a spool holds after many processes opened it and were killed at once.
+fn open_and_kill(mut fs: ModelFs, config: &Config) -> (ModelFs, Vec<u64>) {
+    let (writer, mut reader) = open_with(&fs, config.clone());
+    let before = sequences(&drain(&mut reader));
+    drop((writer, reader));
+    for _ in 0..20 {
+        fs = fs.kill();
+        drop(open_with(&fs, config.clone()).0.stats());
+    }
+    let fs = fs.kill();
+    let (_writer, mut reader) = open_with(&fs, config.clone());
+    assert_eq!(sequences(&drain(&mut reader)), before);
+    (fs.kill(), before)
+}
+
+#[test]
+fn to_open_a_spool_again_and_again_costs_nothing_that_waits() {
+    for (capacity, disk_free_min) in [(u64::MAX, 0), (10, 0), (20, 12)] {
+        let fs = ModelFs::default();
+        fs.set_capacity(capacity.saturating_mul(SEGMENT_BYTES));
+        let config = Config { disk_free_min: disk_free_min * SEGMENT_BYTES, ..config(9) };
+        let (mut writer, reader) = open_with(&fs, config.clone());
+        commit_each(&mut writer, 0..100);
+        assert!(!writer.stats().read().dropped_for_any_reason().is_zero());
+        let fs = fs.kill();
+        drop((writer, reader));
+        let (_, left) = open_and_kill(fs, &config);
+        assert!(left.len() > 10, "{}", left.len());
+    }
+}
+
+#[test]
+fn what_waits_on_a_disk_that_others_have_filled_can_be_acknowledged() {
+    let fs = ModelFs::default();
+    let (mut writer, reader) = open_with(&fs, config(1000));
+    commit_each(&mut writer, 0..20);
+    drop((writer, reader));
+    let taken: usize = fs.files().values().map(|file| file.len().next_multiple_of(4096)).sum();
+    fs.set_capacity(taken as u64);
+    let (writer, mut reader) = open_with(&fs, config(1000));
+    let batches = drain(&mut reader);
+    assert_eq!(batches.len(), 20);
+    // To the block: not even the next cursor fits.
+    let taken: usize = fs.files().values().map(|file| file.len().next_multiple_of(4096)).sum();
+    fs.set_capacity(taken as u64);
+    let fs = fs.kill();
+    drop((writer, reader));
+    let (_writer, mut reader) = open_with(&fs, config(1000));
+    assert_eq!(drain(&mut reader).len(), 20);
+    reader.acknowledge(batches[9].sequence).unwrap();
+    assert_eq!(reader.stats().read().acknowledged.batches, 10);
+}

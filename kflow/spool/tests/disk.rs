@@ -113,9 +113,9 @@ fn a_disk_that_is_mounted_read_only_can_be_read_and_is_used_when_it_is_not_any_m
     drop(reader);
     mount.remount("ro");
     let (mut writer, mut reader) = mount.open(config(1000));
-    assert_eq!(writer.stats().read().state, State::Failing);
     let batch = drain(&mut reader).remove(0);
     assert!(matches!(writer.append(b"two", 1, 1), Err(Error::Io { .. })));
+    assert_eq!(writer.stats().read().state, State::Failing);
     assert!(matches!(reader.acknowledge(batch.sequence), Err(Error::Io { .. })));
     mount.remount("rw");
     append(&mut writer, b"two");

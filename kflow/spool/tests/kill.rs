@@ -131,7 +131,7 @@ fn nothing_that_was_committed_is_lost_by_killing_the_process_a_thousand_times() 
 
 #[test]
 fn nothing_that_was_committed_is_lost_by_killing_the_process_that_waits_for_the_disk() {
-    survive_kills(&TestDirectory::new("kill"), 60);
+    survive_kills(&TestDirectory::new("kill"), 40);
 }
 
 fn survive_kills(directory: &TestDirectory, kills: u64) {

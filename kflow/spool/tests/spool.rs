@@ -98,10 +98,12 @@ fn a_second_opening_is_refused_until_the_first_one_ends() {
     let (writer, reader, _) = open_real(directory.path());
     let again = || kflow_spool::open(Arc::new(RealFs::create(directory.path()).unwrap()), config(100));
     assert!(matches!(again(), Err(Error::Locked)));
+    let stats = writer.stats();
     drop(writer);
     assert!(matches!(again(), Err(Error::Locked)));
     drop(reader);
     assert!(again().is_ok());
+    assert_eq!(stats.read().state, State::Closed);
 }
 
 #[test]
