@@ -32,10 +32,10 @@ fn any_encoding() -> impl Strategy<Value = ContentEncoding> {
     prop::sample::select(&ContentEncoding::ALL[..])
 }
 
-/// Repetitive and not, up to several blocks of each coding.
+/// Repetitive and not.
 fn any_message() -> impl Strategy<Value = Vec<u8>> {
-    let piece = (prop::collection::vec(any::<u8>(), 1..200), 1usize..400);
-    prop::collection::vec(piece, 0..6)
+    let piece = (prop::collection::vec(any::<u8>(), 1..200), 1usize..60);
+    prop::collection::vec(piece, 0..4)
         .prop_map(|pieces| pieces.iter().flat_map(|(bytes, times)| bytes.repeat(*times)).collect())
 }
 

@@ -50,43 +50,13 @@ impl Draft {
             return Err(too_large());
         }
         self.tail.reserve(tail_words);
-        self.write_data(chf);
-        self.write_pointers(chf);
+        self.head.block(&data(chf));
+        if tail_words == 0 {
+            self.head.zeros(wire::CHF_POINTERS);
+        } else {
+            self.write_pointers(chf);
+        }
         Ok(())
-    }
-
-    #[inline(always)]
-    fn write_data(&mut self, chf: &Chf) {
-        let head = &mut self.head;
-        head.word(chf.timestamp_nano as u64);
-        head.word(pair(chf.dst_as, chf.dst_geo));
-        head.word(pair(chf.dst_mac, chf.header_len));
-        head.word(chf.in_bytes);
-        head.word(chf.in_pkts);
-        head.word(pair(chf.input_port, chf.ip_size));
-        head.word(pair(chf.ipv4_dst_addr, chf.ipv4_src_addr));
-        head.word(pair(chf.l4_dst_port, chf.l4_src_port));
-        head.word(pair(chf.output_port, chf.protocol));
-        head.word(pair(chf.sampled_packet_size, chf.src_as));
-        head.word(pair(chf.src_geo, chf.src_mac));
-        head.word(pair(chf.tcp_flags, chf.tos));
-        head.word(pair(chf.vlan_in, chf.vlan_out));
-        head.word(pair(chf.ipv4_next_hop, chf.mpls_type));
-        head.word(chf.out_bytes);
-        head.word(chf.out_pkts);
-        head.word(pair(chf.tcp_retransmit, chf.sample_rate));
-        head.word(pair(chf.device_id, chf.src_next_hop_as));
-        head.word(chf.timestamp as u64);
-        head.word(pair(chf.dst_next_hop_as, chf.src_geo_region));
-        head.word(pair(chf.dst_geo_region, chf.src_geo_city));
-        head.word(u64::from(chf.dst_geo_city) | flags_and_lengths(chf));
-        head.word(pair(chf.ipv4_dst_next_hop, chf.ipv4_src_next_hop));
-        head.word(pair(chf.src_route_prefix, chf.dst_route_prefix));
-        head.word(pair(chf.src_second_asn, chf.dst_second_asn));
-        head.word(pair(chf.src_third_asn, chf.dst_third_asn));
-        head.word(chf.src_eth_mac);
-        head.word(chf.dst_eth_mac);
-        head.word(u64::from(chf.app_protocol ^ wire::APPLICATION_DEFAULT));
     }
 
     #[inline(always)]
@@ -133,8 +103,7 @@ impl Draft {
         let mut data_before = 0;
         for custom in customs {
             words_after -= wire::CUSTOM_WORDS;
-            let words = custom_words(custom, words_after + data_before);
-            words.into_iter().for_each(|word| self.tail.word(word));
+            self.tail.block(&custom_words(custom, words_after + data_before));
             data_before += data_words(&custom.value);
         }
         for custom in customs {
@@ -145,6 +114,42 @@ impl Draft {
             }
         }
     }
+}
+
+/// The data of a record, at its places.
+#[inline(always)]
+fn data(chf: &Chf) -> [u64; wire::CHF_DATA_WORDS] {
+    [
+        chf.timestamp_nano as u64,
+        pair(chf.dst_as, chf.dst_geo),
+        pair(chf.dst_mac, chf.header_len),
+        chf.in_bytes,
+        chf.in_pkts,
+        pair(chf.input_port, chf.ip_size),
+        pair(chf.ipv4_dst_addr, chf.ipv4_src_addr),
+        pair(chf.l4_dst_port, chf.l4_src_port),
+        pair(chf.output_port, chf.protocol),
+        pair(chf.sampled_packet_size, chf.src_as),
+        pair(chf.src_geo, chf.src_mac),
+        pair(chf.tcp_flags, chf.tos),
+        pair(chf.vlan_in, chf.vlan_out),
+        pair(chf.ipv4_next_hop, chf.mpls_type),
+        chf.out_bytes,
+        chf.out_pkts,
+        pair(chf.tcp_retransmit, chf.sample_rate),
+        pair(chf.device_id, chf.src_next_hop_as),
+        chf.timestamp as u64,
+        pair(chf.dst_next_hop_as, chf.src_geo_region),
+        pair(chf.dst_geo_region, chf.src_geo_city),
+        u64::from(chf.dst_geo_city) | flags_and_lengths(chf),
+        pair(chf.ipv4_dst_next_hop, chf.ipv4_src_next_hop),
+        pair(chf.src_route_prefix, chf.dst_route_prefix),
+        pair(chf.src_second_asn, chf.dst_second_asn),
+        pair(chf.src_third_asn, chf.dst_third_asn),
+        chf.src_eth_mac,
+        chf.dst_eth_mac,
+        u64::from(chf.app_protocol ^ wire::APPLICATION_DEFAULT),
+    ]
 }
 
 /// The texts in the order of their pointers.
