@@ -8,6 +8,7 @@ pub mod applications;
 pub mod flow;
 pub mod laws;
 pub mod packets;
+pub mod spool;
 
 /// Splits off the next `N` bytes, or leaves all of them.
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {

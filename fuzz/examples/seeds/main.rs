@@ -3,6 +3,7 @@
 
 mod applications;
 mod messages;
+mod spools;
 
 use hll::{Precision, Sketch, datasketches::Hll};
 use kflow::{
@@ -60,6 +61,7 @@ fn main() -> io::Result<()> {
     write_reassembly(&seeds)?;
     write_hll_deserialise(&seeds)?;
     messages::write_messages(&seeds)?;
+    spools::write_spool_open(&seeds)?;
     write_kflow_decode(&seeds)
 }
 

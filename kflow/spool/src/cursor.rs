@@ -133,7 +133,7 @@ impl Cursor {
 
     /// Writes a slot, safely.
     pub fn write(&mut self, slot: Slot) -> io::Result<()> {
-        let slot = Slot { generation: self.generation + 1, ..slot };
+        let slot = Slot { generation: self.generation.saturating_add(1), ..slot };
         let written = match self.file.take() {
             Some(file) => {
                 let offset = slot.generation % 2 * BLOCK_BYTES;
@@ -164,7 +164,7 @@ impl Cursor {
     /// Writes both slots of the file that is there, first the one that does not count.
     fn write_over(&self, slot: Slot) -> io::Result<Arc<dyn File>> {
         let file = self.fs.open(NAME, Access::ReadWrite)?;
-        for generation in [slot.generation, slot.generation + 1] {
+        for generation in [slot.generation, slot.generation.saturating_sub(1)] {
             write_all(&*file, &slot.encode(), generation % 2 * BLOCK_BYTES)?;
             file.sync()?;
         }

@@ -28,6 +28,9 @@ const MAGIC: [u8; 8] = *b"kflowspl";
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const HEADER_BYTES: usize = 176;
 
+/// No spool gets that far, and there is always a number behind.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
 /// A segment has no more batches than this …
 pub(crate) const SEGMENT_BATCHES_MAX: u64 = 1 << 20;
 /// … and no more wait to be committed to the one behind it.
@@ -120,7 +123,7 @@ pub(crate) fn name(number: u64) -> String {
 pub(crate) fn number_of(name: &str) -> Option<u64> {
     let number = name.strip_suffix(".segment").filter(|digits| digits.len() == 20)?.parse().ok()?;
     // A parser of numbers takes signs.
-    (self::name(number) == name).then_some(number)
+    (self::name(number) == name && number <= NUMBER_MAX).then_some(number)
 }
 
 /// The longest payload that fits into a segment of this length.
@@ -179,7 +182,8 @@ mod tests {
     #[test]
     fn names_of_other_files_have_no_number() {
         assert_eq!(number_of(&name(42)), Some(42));
-        assert_eq!(number_of(&name(u64::MAX)), Some(u64::MAX));
+        assert_eq!(number_of(&name(NUMBER_MAX)), Some(NUMBER_MAX));
+        assert_eq!(number_of(&name(u64::MAX)), None);
         for other in
             ["42.segment", "+0000000000000000042.segment", "cursor", "00000000000000000042.segment.old"]
         {
