@@ -47,7 +47,10 @@ pub enum Source {
     /// A part of a stored number: shifted right, then masked.
     Bits(&'static str, u32, i32),
     /// A slot, in rows whose application protocol is one of these.
-    Field { slot: &'static str, protocols: Vec<i32> },
+    Field {
+        slot: &'static str,
+        protocols: Vec<i32>,
+    },
     /// 4 or 6.
     Family,
     /// The name of the application protocol, of the IP protocol.
@@ -179,7 +182,11 @@ const FIXED: &[(&str, Kind, &str)] = &[
     ("i_start_time", Kind::Time, "When the flow, or this part of it, began."),
     ("i_end_time", Kind::Time, "When it ended; null if the sender does not say."),
     ("ctimestamp", Kind::Large, "Second of the Unix epoch in which the record arrived."),
-    ("sample_rate", Kind::Large, "What the row's counters are multiplied by, in hundredths: 100 is every flow."),
+    (
+        "sample_rate",
+        Kind::Large,
+        "What the row's counters are multiplied by, in hundredths: 100 is every flow.",
+    ),
     ("i_fast_weight", Kind::Large, "In the Fast series, how many rows this one stands for, in hundredths."),
     ("protocol", Kind::Small, "IP protocol number."),
     ("l4_src_port", Kind::Small, "Source port."),
@@ -254,10 +261,17 @@ fn computed() -> Vec<(String, Kind, Source, &'static str)> {
         ("i_device_site_name", Kind::Text, Device(DeviceFact::Site), "Site of the device."),
         ("i_device_type", Kind::Text, Device(DeviceFact::Type), "Type of the device."),
         ("i_fast_dataset", Kind::Flag, IsFast, "The rows are of the Fast series."),
-        ("src_route_length", Kind::Small, Source::Alias("src_route_prefix_len"), "Bits of the source's prefix."),
+        (
+            "src_route_length",
+            Kind::Small,
+            Source::Alias("src_route_prefix_len"),
+            "Bits of the source's prefix.",
+        ),
     ];
-    let mut columns: Vec<_> =
-        fixed.into_iter().map(|(name, kind, source, meaning)| (name.to_owned(), kind, source, meaning)).collect();
+    let mut columns: Vec<_> = fixed
+        .into_iter()
+        .map(|(name, kind, source, meaning)| (name.to_owned(), kind, source, meaning))
+        .collect();
     columns.push((
         "dst_route_length".to_owned(),
         Kind::Small,
@@ -321,7 +335,11 @@ fn build() -> Catalog {
         }
         let kind = kind_of(column.kind());
         let name = custom.name.to_lowercase();
-        customs.push(CustomColumn { id: custom.id, name: custom.name.to_owned(), type_name: type_name(column.kind()) });
+        customs.push(CustomColumn {
+            id: custom.id,
+            name: custom.name.to_owned(),
+            type_name: type_name(column.kind()),
+        });
         if name != column.name && !stored.iter().any(|other| other.name == column.name) {
             aliases.push((column.name.to_owned(), kind, name.clone()));
         }
@@ -362,7 +380,12 @@ fn finish(stored: Vec<Column>, aliases: &[(String, Kind, String)], customs: Vec<
     for (name, kind, slot, protocols) in OLDER_FIELDS {
         let protocols = protocols.iter().map(|protocol| i32::from(protocol.number())).collect();
         let source = Source::Field { slot, protocols };
-        columns.push(Column { name: (*name).to_owned(), kind: *kind, source, meaning: "By its older name.".to_owned() });
+        columns.push(Column {
+            name: (*name).to_owned(),
+            kind: *kind,
+            source,
+            meaning: "By its older name.".to_owned(),
+        });
     }
     for protocol in AppProtocol::ALL {
         for field in protocol.fields() {
@@ -406,7 +429,9 @@ fn finish(stored: Vec<Column>, aliases: &[(String, Kind, String)], customs: Vec<
 fn kind_of(kind: RecordKind) -> Kind {
     match kind {
         RecordKind::U8 | RecordKind::U16 | RecordKind::Flag => Kind::Small,
-        RecordKind::EndReason | RecordKind::TcpState | RecordKind::TunnelKind | RecordKind::AppProtocol => Kind::Small,
+        RecordKind::EndReason | RecordKind::TcpState | RecordKind::TunnelKind | RecordKind::AppProtocol => {
+            Kind::Small
+        }
         RecordKind::U32 | RecordKind::U64 => Kind::Large,
         RecordKind::Address => Kind::Inet,
         RecordKind::Mac => Kind::Mac,

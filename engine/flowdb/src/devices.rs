@@ -131,7 +131,8 @@ impl Devices {
 impl Device {
     /// Its name in SQL: lower case, everything but letters, digits and underscores an underscore.
     pub fn table_name(&self) -> String {
-        let fit = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
+        let fit =
+            |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' };
         self.name.chars().map(fit).collect()
     }
 }

@@ -30,7 +30,9 @@ impl fmt::Display for Error {
             Error::UnknownDevice(what) => write!(f, "no such device: {what}"),
             Error::Busy(what) => write!(f, "try again later: {what}"),
             Error::Closed => f.write_str("the engine is closed"),
-            Error::Query(what) | Error::Budget(what) | Error::Store(what) | Error::Config(what) => f.write_str(what),
+            Error::Query(what) | Error::Budget(what) | Error::Store(what) | Error::Config(what) => {
+                f.write_str(what)
+            }
         }
     }
 }

@@ -31,6 +31,7 @@ impl Writer {
             self.begin_in_room(length)?;
             // The rest is not needed for what is safe now.
             self.settle();
+            self.keep_to_cap();
             let _ = self.shared.remove_doomed();
             if room.is_for_spare {
                 let _ = self.allocate_spare(self.config.segment_bytes);
@@ -73,13 +74,28 @@ impl Writer {
             self.pressure = pressure;
         }
         drop(ledger);
-        if freed < lacking(now).most() {
+        if freed < lacking(now).on_disk {
             freed += self.empty_last();
         }
-        if freed < lacking(now).most() {
+        if freed < lacking(now).on_disk {
             return Err(Error::NoRoom { source: io::ErrorKind::StorageFull.into() });
         }
         Ok(Room { is_for_spare: freed >= with_spare.most() })
+    }
+
+    /// Drops what could not be dropped before: a last segment that alone is larger than the cap, which is smaller than it
+    /// was.
+    fn keep_to_cap(&mut self) {
+        let mut ledger = self.shared.ledger();
+        let mut over = ledger.file_bytes().saturating_sub(self.config.bytes_max);
+        for doomed in &ledger.doomed {
+            over = over.saturating_sub(doomed.file_bytes);
+        }
+        while over > 0 {
+            let Some(dropped) = ledger.drop_oldest(Reason::Cap) else { return };
+            self.pressure = State::AtCap;
+            over = over.saturating_sub(dropped);
+        }
     }
 
     fn begin_in_room(&mut self, length: u64) -> Result<(), Error> {

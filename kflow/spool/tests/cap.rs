@@ -259,3 +259,20 @@ fn what_waits_on_a_disk_that_others_have_filled_can_be_acknowledged() {
     reader.acknowledge(batches[9].sequence).unwrap();
     assert_eq!(reader.stats().read().acknowledged.batches, 10);
 }
+
+#[test]
+fn a_cap_below_the_only_segment_holds_too() {
+    let fs = ModelFs::default();
+    let large = Config { segment_bytes: 256 << 10, bytes_max: 2 << 20, ..config(0) };
+    let (mut writer, reader) = open_with(&fs, large);
+    for records in 0..60 {
+        writer.append(&[1; 3000], records, 1).unwrap();
+    }
+    writer.commit().unwrap();
+    drop((writer, reader));
+    let (mut writer, mut reader) = open_with(&fs, config(6));
+    commit_each(&mut writer, 60..62);
+    let stats = writer.stats().read();
+    assert!(stats.file_bytes <= config(6).bytes_max, "{stats:?}");
+    assert_eq!(stats.dropped(Reason::Cap).records + records(&drain(&mut reader)), (0..62).sum::<u64>());
+}

@@ -238,3 +238,26 @@ fn a_segment_of_another_spool_is_left_alone_and_changes_nothing() {
     drop((writer, reader));
     assert_eq!(fs.files()[name], foreign);
 }
+
+#[test]
+fn sequences_go_on_behind_segments_that_were_taken_away() {
+    let mut fs = ModelFs::default();
+    let mut used = Vec::new();
+    let mut cursors = Vec::new();
+    for _ in 0..4 {
+        let (mut writer, _reader, _) = support::open(&fs);
+        for _ in 0..2 {
+            used.push(append(&mut writer, b"used"));
+            writer.commit().unwrap();
+        }
+        fs = fs.kill();
+        cursors.push(fs.files()["cursor"].clone());
+    }
+    // What is left knows of the second process and not of those after it.
+    let mut files = fs.files();
+    files.retain(|name, _| !name.ends_with(".segment") || name.ends_with("1.segment"));
+    files.insert("cursor".into(), cursors.swap_remove(1));
+    let (mut writer, _reader, recovery) = support::open(&ModelFs::from_files(files));
+    assert!(!recovery.is_new);
+    assert!(append(&mut writer, b"new") > *used.last().unwrap());
+}
