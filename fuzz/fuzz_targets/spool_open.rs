@@ -2,7 +2,7 @@
 #![no_main]
 
 use kflow_spool::{
-    Config, Reader, Writer,
+    Config, Reader, WhenFull, Writer,
     fs::model::ModelFs,
     inspect::{Depth, Inspection},
 };
@@ -10,8 +10,13 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
 use wireflow_fuzz::spool;
 
-const CONFIG: Config =
-    Config { bytes_max: 128 << 10, segment_bytes: 8 << 10, disk_free_min: 0, group_bytes_max: 64 << 10 };
+const CONFIG: Config = Config {
+    bytes_max: 128 << 10,
+    segment_bytes: 8 << 10,
+    disk_free_min: 0,
+    group_bytes_max: 64 << 10,
+    when_full: WhenFull::DropOldest,
+};
 
 /// More batches than fit into an input.
 const BATCHES_MAX: usize = 10_000;

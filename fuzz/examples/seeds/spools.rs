@@ -2,14 +2,19 @@
 
 use crate::Seeds;
 use kflow_spool::{
-    Config,
+    Config, WhenFull,
     fs::model::{ModelFs, Random},
 };
 use std::{io, sync::Arc};
 use wireflow_fuzz::spool;
 
-const CONFIG: Config =
-    Config { bytes_max: 128 << 10, segment_bytes: 8 << 10, disk_free_min: 0, group_bytes_max: 64 << 10 };
+const CONFIG: Config = Config {
+    bytes_max: 128 << 10,
+    segment_bytes: 8 << 10,
+    disk_free_min: 0,
+    group_bytes_max: 64 << 10,
+    when_full: WhenFull::DropOldest,
+};
 
 pub fn write_spool_open(seeds: &Seeds) -> io::Result<()> {
     for batches in [0, 1, 5, 20, 40] {

@@ -16,6 +16,19 @@ pub struct Config {
     pub disk_free_min: u64,
     /// How much waits in memory to be committed: with more an append commits by itself.
     pub group_bytes_max: u64,
+    /// What gives way when there is no room for another segment.
+    pub when_full: WhenFull,
+}
+
+/// What gives way at `bytes_max`, with less than `disk_free_min`, and on a full disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest batches, counted: the newest are worth more, as for records on their way to a receiver.
+    #[default]
+    DropOldest,
+    /// The newest: a commit fails with [`Error::NoRoom`] until older batches are acknowledged, and so does an append when
+    /// its group is full. Nothing that a commit returned for is given up for room, as for a log of what is still to be done.
+    Refuse,
 }
 
 impl Config {
@@ -41,6 +54,7 @@ impl Default for Config {
             segment_bytes: 16 << 20,
             disk_free_min: 512 << 20,
             group_bytes_max: 4 << 20,
+            when_full: WhenFull::DropOldest,
         }
     }
 }

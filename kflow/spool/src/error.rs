@@ -15,7 +15,7 @@ pub enum Error {
     Version { version: u32 },
     /// The payload does not fit into a segment. The batch was not taken.
     TooLarge { payload_bytes: usize, payload_bytes_max: u64 },
-    /// There is no room on the disk, and nothing left that may be dropped. What was appended waits for the next commit.
+    /// There is no room on the disk or under the cap, and nothing left that may be dropped. What was appended waits for the next commit.
     NoRoom { source: io::Error },
     /// No batch with this sequence has been handed out.
     NotHandedOut { sequence: Sequence },
@@ -40,7 +40,7 @@ impl fmt::Display for Error {
             Error::TooLarge { payload_bytes, payload_bytes_max } => {
                 write!(f, "a payload of {payload_bytes} bytes is larger than {payload_bytes_max}")
             }
-            Error::NoRoom { .. } => write!(f, "no room on the disk of the spool"),
+            Error::NoRoom { .. } => write!(f, "no room for more in the spool"),
             Error::NotHandedOut { sequence } => write!(f, "no batch {} has been handed out", sequence.0),
             Error::Io { what, .. } => write!(f, "cannot {what}"),
         }

@@ -1,7 +1,7 @@
 //! Store and forward on disk: batches of records survive crashes until somebody has acknowledged them.
 //!
 //! In: payloads, opaque bytes that stand for a number of records each. Out: the same, in order, at least once. When the
-//! spool has reached its size the oldest go, counted to the record. It knows nothing of what is in a payload, sends nothing,
+//! spool has reached its size the oldest go, counted to the record, or nothing more comes in ([`WhenFull`]). It knows nothing of what is in a payload, sends nothing,
 //! starts no thread and reads no clock.
 //!
 //! ```text
@@ -54,7 +54,7 @@ mod stock;
 mod tail;
 mod writer;
 
-pub use config::Config;
+pub use config::{Config, WhenFull};
 pub use error::Error;
 pub use position::{Sequence, Tally};
 pub use reader::{Batch, DAMAGE_MAX, Damage, REFUSALS_MAX, Reader, Wait};

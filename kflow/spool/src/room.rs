@@ -2,14 +2,16 @@
 //!
 //! A new segment is written whole, header and first group, before it gets its name, so one that has its name can be read.
 //! Its header says what was dropped for it, and only then is that removed. So after a crash at any moment it is known what
-//! is dropped, and nothing that is counted as dropped comes back.
+//! is dropped, and nothing that is counted as dropped comes back. A spool that refuses what is new drops nothing: it only
+//! takes the room of what is done with.
 
+use crate::config::WhenFull;
 use crate::error::{Error, is_full};
 use crate::frame::Place;
 use crate::fs::{Access, File, write_all};
 use crate::group::Part;
 use crate::segment::{self, BLOCK_BYTES, SEGMENT_BATCHES_MAX, SEQUENCES_MAX, SegmentHeader};
-use crate::shared::{Doomed, Segment};
+use crate::shared::{Doomed, Ledger, Segment};
 use crate::stats::{Reason, State};
 use crate::writer::{Active, Writer};
 use std::io;
@@ -45,7 +47,7 @@ impl Writer {
         begun
     }
 
-    /// Drops the oldest segments until another one, and then a spare one, keeps to the limits.
+    /// Makes sure that another segment keeps to the limits, and then a spare one: drops the oldest if they may be dropped.
     fn make_room(&mut self, length: u64) -> Result<Room, Error> {
         self.leave_active();
         let _ = self.shared.remove_doomed();
@@ -69,15 +71,20 @@ impl Writer {
         self.pressure = State::Working;
         while freed < wanted.most() {
             let (reason, pressure) = wanted.pressure(freed);
-            let Some(dropped) = ledger.drop_oldest(reason) else { break };
+            let Some(dropped) = self.drop_oldest(&mut ledger, reason) else { break };
             freed += dropped;
             self.pressure = pressure;
         }
         drop(ledger);
-        if freed < lacking(now).on_disk {
+        let needed = match self.config.when_full {
+            // What is too much under the cap can be dropped when another segment is there.
+            WhenFull::DropOldest => lacking(now).on_disk,
+            WhenFull::Refuse => lacking(now).most(),
+        };
+        if freed < needed {
             freed += self.empty_last();
         }
-        if freed < lacking(now).on_disk {
+        if freed < needed {
             return Err(Error::NoRoom { source: io::ErrorKind::StorageFull.into() });
         }
         Ok(Room { is_for_spare: freed >= with_spare.most() })
@@ -92,9 +99,16 @@ impl Writer {
             over = over.saturating_sub(doomed.file_bytes);
         }
         while over > 0 {
-            let Some(dropped) = ledger.drop_oldest(Reason::Cap) else { return };
+            let Some(dropped) = self.drop_oldest(&mut ledger, Reason::Cap) else { return };
             self.pressure = State::AtCap;
             over = over.saturating_sub(dropped);
+        }
+    }
+
+    fn drop_oldest(&self, ledger: &mut Ledger, reason: Reason) -> Option<u64> {
+        match self.config.when_full {
+            WhenFull::DropOldest => ledger.drop_oldest(reason),
+            WhenFull::Refuse => None,
         }
     }
 
@@ -104,9 +118,10 @@ impl Writer {
             if !is_full(&source) {
                 return Err(Error::Io { what: "begin a segment of the spool".into(), source });
             }
-            let dropped = self.shared.ledger().drop_oldest(Reason::DiskLow);
-            self.pressure = State::DiskLow;
-            if dropped.is_none() && self.empty_last() == 0 {
+            let dropped = self.drop_oldest(&mut self.shared.ledger(), Reason::DiskLow);
+            if dropped.is_some() {
+                self.pressure = State::DiskLow;
+            } else if self.empty_last() == 0 {
                 return Err(Error::NoRoom { source });
             }
         }
@@ -212,6 +227,10 @@ impl Writer {
     /// Takes the frames out of the last segment if they are done with, and returns how much room that makes. The header
     /// stays: it knows which sequences were in use.
     fn empty_last(&self) -> u64 {
+        if !self.is_settled && !self.group.is_empty() {
+            // What is in doubt is on the disk there, and only there.
+            return 0;
+        }
         let last = {
             let ledger = self.shared.ledger();
             let is_done = !ledger.done.is_before(ledger.safe);

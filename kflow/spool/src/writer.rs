@@ -54,7 +54,7 @@ impl Writer {
     /// Takes a batch of `records` records. It is safe, and the reader sees it, after the next commit. The kind is handed
     /// through. Commits by itself if the group gets too large.
     ///
-    /// After an error the batch is not in the spool: the caller counts it.
+    /// After an error the batch is not in the spool: the caller counts it, or tries again.
     pub fn append(&mut self, payload: &[u8], records: u32, kind: u8) -> Result<Sequence, Error> {
         let payload_bytes_max = segment::payload_bytes_max(self.config.segment_bytes);
         if payload.len() as u64 > payload_bytes_max {

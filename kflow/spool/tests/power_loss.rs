@@ -3,7 +3,7 @@
 mod support;
 
 use kflow_spool::fs::model::{ModelFs, Random};
-use kflow_spool::{Batch, Config, Error, Reader, Reason, Sequence, Tally, Writer};
+use kflow_spool::{Batch, Config, Error, Reader, Reason, Sequence, Tally, WhenFull, Writer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use support::config;
@@ -35,11 +35,11 @@ struct Process {
 }
 
 impl World {
-    fn new(seed: u64, segments_max: u64) -> World {
+    fn new(seed: u64, config: Config) -> World {
         World {
             random: Random(seed),
             fs: ModelFs::default(),
-            config: config(segments_max),
+            config,
             appended: BTreeMap::new(),
             committed: BTreeSet::new(),
             pending: BTreeSet::new(),
@@ -89,6 +89,8 @@ impl World {
             if process.writer.close().is_ok() {
                 self.committed.append(&mut self.pending);
             }
+            // Where it is not, nobody knows.
+            self.pending.clear();
         } else {
             self.crash();
         }
@@ -168,15 +170,9 @@ impl World {
     fn finish(&mut self) {
         let (writer, reader, _) = kflow_spool::open(Arc::new(self.fs.clone()), self.config.clone()).unwrap();
         let mut process = Process { writer, reader, in_flight: Vec::new(), last_read: 0 };
-        loop {
-            let before = process.in_flight.len();
-            self.read(&mut process).unwrap();
-            if process.in_flight.len() == before {
-                break;
-            }
-        }
-        if let Some(last) = process.in_flight.last() {
-            process.reader.acknowledge(Sequence(*last)).unwrap();
+        while self.read_to_the_end(&mut process) {
+            // What was in doubt may have found no room before.
+            process.writer.commit().unwrap();
         }
         let stats = process.reader.stats().read();
         let dropped = stats.dropped_for_any_reason();
@@ -194,11 +190,27 @@ impl World {
         );
         let uncommitted = self.tally(|sequence| !self.committed.contains(&sequence));
         assert!(is_part(stats.dropped(Reason::Corrupt), uncommitted), "{stats:?}");
-        if self.config.bytes_max > 100 * self.config.segment_bytes {
+        let is_roomy = self.config.bytes_max > 100 * self.config.segment_bytes;
+        if is_roomy || self.config.when_full == WhenFull::Refuse {
             assert_eq!(lost, Tally::default());
             assert_eq!(stats.dropped(Reason::Cap), Tally::default());
             assert_eq!(stats.dropped(Reason::Missing), Tally::default());
         }
+    }
+
+    /// Reads and acknowledges all that is safe, and returns whether that was anything.
+    fn read_to_the_end(&mut self, process: &mut Process) -> bool {
+        loop {
+            let before = process.in_flight.len();
+            self.read(process).unwrap();
+            if process.in_flight.len() == before {
+                break;
+            }
+        }
+        let Some(last) = process.in_flight.last() else { return false };
+        process.reader.acknowledge(Sequence(*last)).unwrap();
+        process.in_flight.clear();
+        true
     }
 
     /// Sums up the batches that are meant.
@@ -215,10 +227,10 @@ fn is_part(part: Tally, whole: Tally) -> bool {
     part.batches <= whole.batches && part.records <= whole.records && part.bytes <= whole.bytes
 }
 
-fn live_and_die(seeds: std::ops::Range<u64>, segments_max: u64) {
+fn live_and_die(seeds: std::ops::Range<u64>, config: &Config) {
     for seed in seeds {
         let result = std::panic::catch_unwind(|| {
-            let mut world = World::new(seed, segments_max);
+            let mut world = World::new(seed, config.clone());
             for _ in 0..1 + world.random.below(5) {
                 world.live();
             }
@@ -231,10 +243,15 @@ fn live_and_die(seeds: std::ops::Range<u64>, segments_max: u64) {
 
 #[test]
 fn what_is_committed_survives_any_loss_of_power() {
-    live_and_die(0..1200, 1000);
+    live_and_die(0..1200, &config(1000));
 }
 
 #[test]
 fn at_the_cap_every_batch_survives_or_is_counted() {
-    live_and_die(10_000..10_800, 5);
+    live_and_die(10_000..10_800, &config(5));
+}
+
+#[test]
+fn what_is_refused_at_the_cap_costs_nothing_that_was_committed() {
+    live_and_die(20_000..20_800, &Config { when_full: WhenFull::Refuse, ..config(4) });
 }

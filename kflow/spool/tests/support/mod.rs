@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use kflow_spool::fs::Fs;
-use kflow_spool::{Batch, Config, Reader, Recovery, Sequence, Writer};
+use kflow_spool::{Batch, Config, Reader, Recovery, Sequence, WhenFull, Writer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ pub fn config(segments_max: u64) -> Config {
         segment_bytes: SEGMENT_BYTES,
         disk_free_min: 0,
         group_bytes_max: 1 << 20,
+        when_full: WhenFull::DropOldest,
     }
 }
 
