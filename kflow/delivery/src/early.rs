@@ -4,6 +4,10 @@
 //! answer is there to be read, and it says more than a broken connection: without it a batch that is too large would
 //! be sent again for ever. So a write that fails because the other side has closed counts as done, and reading
 //! decides; only if there is no answer the failed write is the error.
+//!
+//! An answer of success is none here: whoever says 200 to a batch that it has not read does not have it. The failed
+//! write is the error then too, and the batch goes again. What is not seen is a success that comes while the rest of
+//! the batch is still in the buffers of both systems, where writing does not fail: HTTP/1.1 has no sign of that.
 
 use std::io;
 use ureq::Error;
@@ -23,8 +27,8 @@ pub(crate) struct EarlyAnswerTransport<T> {
 enum State {
     Whole,
     /// Writing failed like this; what is still to be written is thrown away.
-    WriteFailed(Error),
-    /// The error was handed out.
+    WriteFailed(io::Error),
+    /// The answer counts, or the error was handed out.
     Over,
 }
 
@@ -47,7 +51,7 @@ impl<T: Transport> Transport for EarlyAnswerTransport<T> {
         }
         match self.inner.transmit_output(amount, timeout) {
             Err(Error::Io(error)) if is_closed(&error) => {
-                self.state = State::WriteFailed(Error::Io(error));
+                self.state = State::WriteFailed(error);
                 Ok(())
             }
             other => other,
@@ -55,13 +59,24 @@ impl<T: Transport> Transport for EarlyAnswerTransport<T> {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let read = self.inner.await_input(timeout);
-        if matches!(read, Ok(true)) || matches!(self.state, State::Whole) {
-            return read;
-        }
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::WriteFailed(error) => Err(error),
-            State::Whole | State::Over => read,
+        loop {
+            let read = self.inner.await_input(timeout);
+            let State::WriteFailed(error) = &self.state else { return read };
+            let verdict = match read {
+                Ok(true) => judge(self.inner.buffers().input()),
+                _ => Verdict::None,
+            };
+            let error = match verdict {
+                Verdict::Unknown => continue,
+                Verdict::Counts => {
+                    self.state = State::Over;
+                    return read;
+                }
+                Verdict::None => io::Error::new(error.kind(), error.to_string()),
+                Verdict::Success => io::Error::new(error.kind(), EARLY_SUCCESS),
+            };
+            self.state = State::Over;
+            return Err(Error::Io(error));
         }
     }
 
@@ -74,9 +89,61 @@ impl<T: Transport> Transport for EarlyAnswerTransport<T> {
     }
 }
 
+/// What an answer is worth to a request that was not written whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// There is none.
+    None,
+    /// It has not said enough.
+    Unknown,
+    /// 1xx, which says nothing, or 2xx, which cannot be.
+    Success,
+    /// It says why the request was not wanted, or is for others to make sense of.
+    Counts,
+}
+
+/// Reads no further than to the first digit of the status.
+fn judge(answer: &[u8]) -> Verdict {
+    const VERSIONS: [&[u8]; 2] = [b"HTTP/1.1 ", b"HTTP/1.0 "];
+    let (version, rest) = answer.split_at(answer.len().min(VERSIONS[0].len()));
+    if !VERSIONS.iter().any(|known| known.starts_with(version)) {
+        return Verdict::Counts;
+    }
+    match rest.first() {
+        None => Verdict::Unknown,
+        Some(b'1' | b'2') => Verdict::Success,
+        Some(_) => Verdict::Counts,
+    }
+}
+
+const EARLY_SUCCESS: &str = "the server claims success without having read the request";
+
 fn is_closed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_that_is_no_success_counts() {
+        for (answer, verdict) in [
+            ("", Verdict::Unknown),
+            ("HTT", Verdict::Unknown),
+            ("HTTP/1.1 ", Verdict::Unknown),
+            ("HTTP/1.1 2", Verdict::Success),
+            ("HTTP/1.0 200 OK", Verdict::Success),
+            ("HTTP/1.1 100 Continue", Verdict::Success),
+            ("HTTP/1.1 413 Too large", Verdict::Counts),
+            ("HTTP/1.1 302", Verdict::Counts),
+            ("SSH-2.0", Verdict::Counts),
+            ("HTTP/2", Verdict::Counts),
+        ] {
+            assert_eq!(judge(answer.as_bytes()), verdict, "{answer}");
+        }
+    }
 }

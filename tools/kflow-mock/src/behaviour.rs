@@ -62,6 +62,26 @@ impl Behaviour {
         self
     }
 
+    /// Whether a message that is sound is taken. One that is answered by anything but a success is not; one whose answer
+    /// gets lost is.
+    pub(crate) fn takes(&self) -> bool {
+        match self {
+            Behaviour::Answer { status, .. }
+            | Behaviour::Drip { status, .. }
+            | Behaviour::Huge { status, .. } => *status == 200,
+            Behaviour::Honest
+            | Behaviour::SlowRead { .. }
+            | Behaviour::HonestThenClose
+            | Behaviour::CloseWithoutAnswer
+            | Behaviour::DripHead { .. }
+            | Behaviour::Stall => true,
+            Behaviour::Raw(_)
+            | Behaviour::NeverRead
+            | Behaviour::ResetAfter { .. }
+            | Behaviour::EarlyAnswer { .. } => false,
+        }
+    }
+
     pub fn redirect(location: &str) -> Behaviour {
         Behaviour::status(302).with_header("Location", location)
     }

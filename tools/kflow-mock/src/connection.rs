@@ -3,8 +3,9 @@
 use crate::behaviour::Behaviour;
 use crate::check;
 use crate::devices;
-use crate::request::{BODY_BYTES_MAX, Received, Route, read_head, read_some};
-use crate::server::Shared;
+use crate::names;
+use crate::request::{BODY_BYTES_MAX, Fate, Received, Route, read_head, read_some};
+use crate::server::{BatchNames, Shared};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -88,7 +89,7 @@ fn exchange(
         }
         _ => read_body(stream, buffer, &mut request, length)?,
     }
-    let (status, body) = judge(&mut request, shared);
+    let (status, body) = judge(&mut request, &behaviour, shared);
     request.honest_status = Some(status);
     let closes = request.header("connection").iter().any(|value| value.eq_ignore_ascii_case("close"));
     shared.keep(request);
@@ -143,14 +144,23 @@ fn act(
 }
 
 /// What the real service would say.
-fn judge(request: &mut Received, shared: &Shared) -> (u16, Value) {
+fn judge(request: &mut Received, behaviour: &Behaviour, shared: &Shared) -> (u16, Value) {
     let config = &shared.config;
     if !check::is_authorised(request, &config.email, &config.token) {
         return (401, json!({"error": "the credentials are wrong"}));
     }
     let mut state = shared.lock();
     match request.route {
-        Route::Flow => check::flow(request, &state.devices),
+        Route::Flow => match check::flow(request, &state.devices) {
+            (200, _) if behaviour.takes() => match config.batch_names {
+                BatchNames::Remember => names::take(request, &mut state.taken),
+                BatchNames::Ignore => {
+                    request.fate = Fate::Taken;
+                    (200, json!({}))
+                }
+            },
+            answer => answer,
+        },
         Route::Api => devices::answer(request, &mut state.devices),
         Route::Dns => check::dns(request),
         Route::Metrics => check::metrics(request),

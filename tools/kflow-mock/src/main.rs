@@ -4,7 +4,7 @@
 
 use anyhow::Context;
 use clap::Parser;
-use kflow_mock::{Device, Mock, MockConfig, Received};
+use kflow_mock::{BatchNames, Device, Fate, Mock, MockConfig, Received};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,6 +29,9 @@ struct Args {
     device_id: u32,
     #[arg(long, default_value_t = Device::default().company_id)]
     company_id: u64,
+    /// Remembers the names of batches, and takes each once however often it is sent
+    #[arg(long)]
+    remember: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -46,8 +49,14 @@ fn main() -> anyhow::Result<()> {
         name: args.device_name.replace('.', "_"),
         ..Device::default()
     };
-    let config =
-        MockConfig { listen: args.listen, email: args.email, token, devices: vec![device], tls: None };
+    let config = MockConfig {
+        listen: args.listen,
+        email: args.email,
+        token,
+        devices: vec![device],
+        tls: None,
+        batch_names: if args.remember { BatchNames::Remember } else { BatchNames::Ignore },
+    };
     let mock = Mock::start(config).with_context(|| format!("listen on {}", args.listen))?;
     let mut out = io::stdout().lock();
     writeln!(out, "flows: {}", mock.flow_url())?;
@@ -68,6 +77,9 @@ fn print(out: &mut dyn Write, request: &Received) -> io::Result<()> {
     }
     if let [batch] = request.header("x-kflow-batch")[..] {
         write!(out, ", batch {batch}")?;
+    }
+    if request.fate == Fate::Repeated {
+        write!(out, " again")?;
     }
     if let Some(status) = request.honest_status {
         write!(out, " -> {status}")?;

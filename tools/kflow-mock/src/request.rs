@@ -40,8 +40,19 @@ pub struct Received {
     pub records: Option<Vec<Chf>>,
     /// The status of the honest answer, if the request was read whole; a script may have answered otherwise.
     pub honest_status: Option<u16>,
+    pub fate: Fate,
     /// What a strict receiver finds wrong. Wrong credentials and unknown devices are not: they have their answers.
     pub faults: Vec<String>,
+}
+
+/// What a receiver that behaves like this makes of a flow message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is not taken, or was not read whole.
+    Left,
+    Taken,
+    /// A batch of this name was taken before. Only where names are remembered.
+    Repeated,
 }
 
 impl Received {
@@ -108,6 +119,7 @@ fn parse_head(bytes: &[u8], connection: usize) -> io::Result<Option<(Received, u
         body: Vec::new(),
         records: None,
         honest_status: None,
+        fate: Fate::Left,
         faults: Vec::new(),
     };
     Ok(Some((request, used)))

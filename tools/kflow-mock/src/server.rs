@@ -21,6 +21,18 @@ pub struct MockConfig {
     pub token: String,
     pub devices: Vec<Device>,
     pub tls: Option<ServerTls>,
+    pub batch_names: BatchNames,
+}
+
+/// What the mock makes of the names of batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BatchNames {
+    /// Nothing beyond their form, as receivers that do not know them.
+    #[default]
+    Ignore,
+    /// A batch whose name was taken before is answered 200 and not taken again. The same name over another body is a
+    /// fault.
+    Remember,
 }
 
 impl Default for MockConfig {
@@ -31,6 +43,7 @@ impl Default for MockConfig {
             token: "0123456789abcdef0123456789abcdef".into(),
             devices: vec![Device::default()],
             tls: None,
+            batch_names: BatchNames::Ignore,
         }
     }
 }
@@ -58,6 +71,8 @@ pub(crate) struct State {
     scripts: BTreeMap<Route, VecDeque<Behaviour>>,
     usual: BTreeMap<Route, Behaviour>,
     requests: Vec<Received>,
+    /// The batches that were taken, and a digest of what was in each.
+    pub(crate) taken: BTreeMap<String, u64>,
     accepted: usize,
     /// The connections that are open, by number.
     open: BTreeMap<usize, TcpStream>,
@@ -135,6 +150,11 @@ impl Mock {
         let state = self.shared.lock();
         let waited = self.shared.changed.wait_timeout_while(state, limit, |state| state.requests.is_empty());
         std::mem::take(&mut waited.unwrap_or_else(PoisonError::into_inner).0.requests)
+    }
+
+    /// How many batches were taken under a name of their own. None are if names are ignored.
+    pub fn names_taken(&self) -> usize {
+        self.shared.lock().taken.len()
     }
 
     /// What is wrong with any request so far.

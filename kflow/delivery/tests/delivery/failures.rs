@@ -196,6 +196,21 @@ fn an_answer_that_comes_before_the_request_is_whole_is_heard() {
 }
 
 #[test]
+fn a_success_before_the_request_is_whole_is_none() {
+    let mock = plain_mock();
+    let client = client(&mock.flow_url(), &http());
+    let body = vec![0x5a; 32 << 20];
+    for status in [200, 204] {
+        mock.script(Route::Flow, [Behaviour::EarlyAnswer { status }]);
+        let trouble = trouble(client.send(FIRST, &batch(&body), &identity(), Some(&NAME)));
+        assert_eq!((trouble.cause, trouble.remedy()), (Cause::Broken, Remedy::Retry), "{trouble}");
+        assert_eq!(trouble.text, "the server claims success without having read the request");
+    }
+    assert_eq!(send(&client), Outcome::Delivered);
+    assert_eq!(mock.connections(), 3);
+}
+
+#[test]
 fn a_request_under_way_can_be_interrupted() {
     let mock = plain_mock();
     mock.usually(Route::Flow, Behaviour::Stall);

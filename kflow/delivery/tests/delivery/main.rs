@@ -1,5 +1,6 @@
 //! The client against a strict stand-in for Kentik's service.
 
+mod crash;
 mod device;
 mod failover;
 mod failures;

@@ -5,10 +5,11 @@ use kflow::{FlowRecord, chf::Chf};
 use kflow_delivery::{
     Client, Clock, ContentEncoding, DeviceApi, RetryConfig, Selector,
     device::Device,
-    sender::{ChfPack, Columns, DeviceSource, FlowPack, Lookup, Sender, SenderConfig, SenderParts},
+    sender::{ChfPack, Columns, DeviceSource, FlowPack, Lookup, Pack, Sender, SenderConfig, SenderParts},
 };
 use kflow_mock::{Behaviour, Mock, Received, Route};
 use kflow_spool::{
+    Reason,
     fs::{Fs, RealFs, model::ModelFs},
     open,
 };
@@ -290,6 +291,75 @@ fn batch_that_is_refused_for_good_is_counted_and_the_next_goes() {
     assert!(sender.stop(AMPLE));
     assert_eq!((counters.rejected.read(), counters.delivered.read()), (10, 10));
     check_account(&counters);
+}
+
+/// Makes a message larger than what two systems keep of a stream that nobody reads.
+struct Bulk(Vec<u8>);
+
+impl Pack for Bulk {
+    type Record = FlowRecord;
+
+    fn set_device(&mut self, _: &Device) {}
+
+    fn pack(&mut self, _: &mut [FlowRecord], _: u32) -> Result<&[u8], kflow::Error> {
+        Ok(&self.0)
+    }
+
+    fn encoding(&self) -> ContentEncoding {
+        ContentEncoding::Identity
+    }
+}
+
+#[test]
+fn a_success_for_a_batch_that_was_not_read_counts_as_failed_and_the_batch_goes_again() {
+    let mock = plain_mock();
+    mock.script(Route::Flow, [Behaviour::EarlyAnswer { status: 200 }, Behaviour::status(200)]);
+    let sender = Sender::start(SenderParts {
+        config: config(),
+        pack: Bulk(vec![0x5a; 32 << 20]),
+        client: Client::new(&[mock.flow_url()], &credentials(), &http()).expect("the configuration is good"),
+        device: device(None),
+        spool: None,
+    })
+    .expect("threads can be started");
+    sender.push([record(0)]);
+    let counters = sender.watch().counters.clone();
+    assert!(sender.stop(AMPLE));
+    let lengths: Vec<usize> = mock.requests().iter().map(|request| request.body.len()).collect();
+    assert_eq!(lengths, [0, 32 << 20]);
+    assert_eq!((counters.attempts_failed.read(), counters.batches_delivered.read()), (1, 1));
+    check_account(&counters);
+}
+
+/// Beyond the cap the oldest go, and the account says how many, to the record.
+#[test]
+fn what_a_capped_spool_drops_while_the_receiver_is_away_is_what_never_arrives() {
+    let folder = Folder::new("cap");
+    let mock = plain_mock();
+    mock.usually(Route::Flow, Behaviour::status(503));
+    let sender = start(&mock, config(), device(None), Some(folder.path()));
+    let spool = sender.watch().spool.clone().expect("there is a spool");
+    let mut pushed = 0;
+    while spool.read().dropped(Reason::Cap).records < 5_000 {
+        // In the pace of the packer: nothing is to be thinned.
+        wait_until("the window is packed", || sender.watch().counters.in_window.read() < 1_000);
+        sender.push((pushed..pushed + 500).map(record));
+        pushed += 500;
+    }
+    mock.usually(Route::Flow, Behaviour::Honest);
+    let counters = sender.watch().counters.clone();
+    assert!(sender.stop(AMPLE), "what is left goes when the receiver is back");
+    let (mut flows, _) = received(&mock);
+    flows.sort_unstable();
+    let count = flows.len();
+    flows.dedup();
+    assert_eq!(flows.len(), count, "a record arrived twice");
+    let stats = spool.read();
+    let dropped = stats.dropped_for_any_reason().records;
+    assert_eq!(dropped, stats.dropped(Reason::Cap).records);
+    assert_eq!(dropped, u64::from(pushed) - count as u64, "{stats:?} {counters:?}");
+    assert_eq!((counters.delivered.read(), counters.thinned.read()), (count as u64, 0));
+    assert_eq!(stats.waiting, kflow_spool::Tally::default());
 }
 
 #[test]

@@ -105,7 +105,11 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn new(name: &str) -> Folder {
-        let folder = std::env::temp_dir().join(format!("kflow-delivery-{}-{name}", std::process::id()));
+        Folder::new_in(&std::env::temp_dir(), name)
+    }
+
+    pub fn new_in(above: &Path, name: &str) -> Folder {
+        let folder = above.join(format!("kflow-delivery-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("the folder for temporary files can be written to");
         Folder(folder)
     }
