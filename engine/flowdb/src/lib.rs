@@ -23,7 +23,9 @@ pub mod columns;
 pub mod devices;
 pub mod engine;
 pub mod error;
+pub mod fast;
 pub mod report;
+pub mod summary;
 
 pub use devices::{Device, DeviceId, Devices, NewDevice};
 pub use engine::{Answer, BatchIdentity, Config, Delivery, Engine, QueryOptions, Receipt};
