@@ -158,6 +158,11 @@ impl Catalog {
         self.by_name.get(name).map(|&index| &self.columns[index])
     }
 
+    /// The index of a column that is there.
+    pub fn index(&self, name: &str) -> usize {
+        self.by_name[name]
+    }
+
     pub fn find_stored(&self, name: &str) -> Option<Stored> {
         self.by_name.get(name).filter(|&&index| index < self.stored).map(|&index| Stored(index as u16))
     }

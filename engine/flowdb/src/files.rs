@@ -26,7 +26,8 @@ pub struct Files {
 impl Files {
     /// A directory, which is created if need be.
     pub fn local(root: PathBuf) -> Result<Files, Error> {
-        std::fs::create_dir_all(&root).map_err(|error| Error::Store(format!("{}: {error}", root.display())))?;
+        std::fs::create_dir_all(&root)
+            .map_err(|error| Error::Store(format!("{}: {error}", root.display())))?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| store("open", "", &error))?;
         Ok(Files { store: Arc::new(store), root: Some(root) })
     }

@@ -19,15 +19,33 @@
 //!    its rows.
 //! 4. The report says what was read, cached, pruned and missing ([`report`]).
 
+pub mod budget;
+pub mod cache;
+pub mod clock;
 pub mod columns;
 pub mod devices;
 pub mod engine;
 pub mod error;
 pub mod fast;
+pub mod files;
+pub mod ingest;
+pub mod log;
+pub mod manifest;
+pub mod minute;
+pub mod part;
+pub mod partial;
+pub mod query;
 pub mod report;
+pub mod rows;
+pub mod scan;
+pub mod seen;
+pub mod store;
 pub mod summary;
+pub mod table;
 
 pub use devices::{Device, DeviceId, Devices, NewDevice};
-pub use engine::{Answer, BatchIdentity, Config, Delivery, Engine, QueryOptions, Receipt};
+pub use engine::{
+    Answer, BatchIdentity, Config, Delivery, Engine, EngineStats, Opening, QueryOptions, Receipt,
+};
 pub use error::Error;
 pub use report::{Report, ReportSnapshot};

@@ -15,9 +15,11 @@ use datafusion::arrow::compute::{SortColumn, SortOptions, concat_batches, lexsor
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnPath;
@@ -38,7 +40,12 @@ pub struct WrittenFile {
     pub content: Bytes,
     /// By part, where its summary is.
     pub summaries: Vec<Range<u64>>,
+    /// CRC-32C of Parquet's own end.
+    pub end_checksum: u32,
 }
+
+/// Key of the columns' checksums in Parquet's metadata.
+const CHECKSUMS: &str = "flowdb.checksums";
 
 /// Rows of a batch that comes out of a part at once.
 pub const BATCH_ROWS: usize = 8192;
@@ -62,7 +69,10 @@ impl PartWriter {
     /// Adds a part: a row group, and what is to be said of it.
     pub fn add(&mut self, rows: &RecordBatch, summary: Vec<u8>) -> Result<(), Error> {
         let rows = fit(rows, &self.schema);
-        self.writer.write(&rows).and_then(|()| self.writer.flush()).map_err(|error| damaged("write", &error))?;
+        self.writer
+            .write(&rows)
+            .and_then(|()| self.writer.flush())
+            .map_err(|error| damaged("write", &error))?;
         self.summaries.push(summary);
         Ok(())
     }
@@ -71,13 +81,36 @@ impl PartWriter {
         let mut places = Vec::new();
         for summary in &self.summaries {
             let start = self.writer.bytes_written() as u64;
-            self.writer.write_all(summary).map_err(|error| Error::Store(format!("write a summary: {error}")))?;
+            self.writer
+                .write_all(summary)
+                .map_err(|error| Error::Store(format!("write a summary: {error}")))?;
             places.push(start..start + summary.len() as u64);
         }
-        let text: Vec<String> = places.iter().map(|place| format!("{}+{}", place.start, place.end - place.start)).collect();
+        let text: Vec<String> =
+            places.iter().map(|place| format!("{}+{}", place.start, place.end - place.start)).collect();
         self.writer.append_key_value_metadata(KeyValue::new("flowdb.summaries".to_owned(), text.join(",")));
+        let checksums = self.checksums()?;
+        self.writer.append_key_value_metadata(KeyValue::new(CHECKSUMS.to_owned(), checksums));
         let content = self.writer.into_inner().map_err(|error| damaged("finish", &error))?;
-        Ok(WrittenFile { content: content.into(), summaries: places })
+        let needed = metadata_bytes(&content, content.len() as u64).expect("it was just written") as usize;
+        let end_checksum = crc32c::crc32c(&content[content.len() - needed..]);
+        Ok(WrittenFile { content: content.into(), summaries: places, end_checksum })
+    }
+
+    /// CRC-32C of every column of every row group, in hexadecimal digits, by row group.
+    fn checksums(&mut self) -> Result<String, Error> {
+        self.writer.sync().map_err(|error| Error::Store(format!("write a slice: {error}")))?;
+        let content = self.writer.inner();
+        let mut text = String::new();
+        for group in self.writer.flushed_row_groups() {
+            for column in group.columns() {
+                let (start, length) = column.byte_range();
+                let bytes = &content[start as usize..(start + length) as usize];
+                text.push_str(&format!("{:08x}", crc32c::crc32c(bytes)));
+            }
+            text.push(' ');
+        }
+        Ok(text)
     }
 }
 
@@ -131,8 +164,8 @@ pub fn fit(batch: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
     RecordBatch::try_new(Arc::clone(schema), arrays).expect("columns of one name have one type")
 }
 
-/// Batches as one, in the order that rows have in a slice.
-pub fn sorted(batches: &[RecordBatch]) -> RecordBatch {
+/// Batches as one.
+pub fn joined(batches: &[RecordBatch]) -> RecordBatch {
     let columns = columns_of(batches);
     let stored = Catalog::shared().stored();
     let fields: Vec<_> = columns
@@ -142,7 +175,12 @@ pub fn sorted(batches: &[RecordBatch]) -> RecordBatch {
         .collect();
     let schema = Arc::new(Schema::new(fields));
     let fitted: Vec<RecordBatch> = batches.iter().map(|batch| fit(batch, &schema)).collect();
-    let rows = concat_batches(&schema, &fitted).expect("they have one schema");
+    concat_batches(&schema, &fitted).expect("they have one schema")
+}
+
+/// Batches as one, in the order that rows have in a slice.
+pub fn sorted(batches: &[RecordBatch]) -> RecordBatch {
+    let rows = joined(batches);
     let keys: Vec<SortColumn> = SORT_KEYS
         .iter()
         .filter_map(|name| rows.column_by_name(name))
@@ -165,16 +203,23 @@ fn in_order(rows: &RecordBatch, order: &UInt32Array) -> RecordBatch {
 }
 
 /// Reads the end of a file: where its columns are.
-pub async fn read_metadata(files: &Files, name: &str) -> Result<ArrowReaderMetadata, Error> {
+pub async fn read_metadata(
+    files: &Files,
+    name: &str,
+    end_checksum: u32,
+) -> Result<ArrowReaderMetadata, Error> {
     let length = files.length(name).await?.ok_or_else(|| Error::Store(format!("{name} is not there")))?;
     let mut tail = files.read_ranges(name, &[length.saturating_sub(TAIL_BYTES)..length]).await?.remove(0);
-    let needed = metadata_bytes(&tail, length).ok_or_else(|| Error::Store(format!("{name} is no Parquet file")))?;
+    let needed =
+        metadata_bytes(&tail, length).ok_or_else(|| Error::Store(format!("{name} is no Parquet file")))?;
     if needed > tail.len() as u64 {
         tail = files.read_ranges(name, &[length - needed..length]).await?.remove(0);
     }
-    let metadata = ParquetMetaDataReader::new()
-        .with_page_index_policy(PageIndexPolicy::Skip)
-        .parse_and_finish_tail(&tail, length)
+    if crc32c::crc32c(&tail[tail.len() - needed as usize..]) != end_checksum {
+        return Err(Error::Store(format!("{name}: its end is not what was written")));
+    }
+    let body = tail.slice(tail.len() - needed as usize..tail.len() - 8);
+    let metadata = ParquetMetaDataReader::decode_metadata(&body)
         .map_err(|error| Error::Store(format!("{name}: {error}")))?;
     arrow_metadata(metadata).map_err(|error| Error::Store(format!("{name}: {error}")))
 }
@@ -225,6 +270,13 @@ pub async fn read_rows(
         }
     }
     let chunks = files.read_ranges(name, &ranges).await?;
+    let wanted = row_groups.clone().flat_map(|group| leaves.iter().map(move |&leaf| (group, leaf)));
+    for ((group, leaf), chunk) in wanted.zip(&chunks) {
+        if checksum(parquet, group, leaf) != Some(crc32c::crc32c(chunk)) {
+            let column = descriptor.column(leaf);
+            return Err(Error::Store(format!("{name}: column {} is not what was written", column.name())));
+        }
+    }
     let input = Chunks { chunks: ranges.iter().map(|range| range.start).zip(chunks).collect() };
     let mask = ProjectionMask::leaves(descriptor, leaves);
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata.clone())
@@ -235,6 +287,16 @@ pub async fn read_rows(
         .map_err(|error| Error::Store(format!("{name}: {error}")))?;
     let name = name.to_owned();
     Ok(reader.map(move |batch| batch.map_err(|error| Error::Store(format!("{name}: {error}")))))
+}
+
+/// What a column's checksum was when it was written.
+fn checksum(metadata: &ParquetMetaData, group: usize, leaf: usize) -> Option<u32> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    let text = pairs.iter().find(|pair| pair.key == CHECKSUMS)?.value.as_ref()?;
+    let group_digits =
+        metadata.num_row_groups().checked_sub(1).map(|_| metadata.row_group(0).num_columns() * 8 + 1)?;
+    let start = group * group_digits + leaf * 8;
+    u32::from_str_radix(text.get(start..start + 8)?, 16).ok()
 }
 
 /// Parts of a file by where they begin.
@@ -260,14 +322,16 @@ impl ChunkReader for Chunks {
         let (begin, bytes) = self.chunk(start)?;
         let offset = (start - begin) as usize;
         let end = offset.checked_add(length).filter(|&end| end <= bytes.len());
-        let end = end.ok_or_else(|| parquet::errors::ParquetError::EOF("beyond a column's end".to_owned()))?;
+        let end =
+            end.ok_or_else(|| parquet::errors::ParquetError::EOF("beyond a column's end".to_owned()))?;
         Ok(bytes.slice(offset..end))
     }
 }
 
 impl Chunks {
     fn chunk(&self, start: u64) -> parquet::errors::Result<&(u64, Bytes)> {
-        let found = self.chunks.iter().find(|(begin, bytes)| (*begin..begin + bytes.len() as u64).contains(&start));
+        let found =
+            self.chunks.iter().find(|(begin, bytes)| (*begin..begin + bytes.len() as u64).contains(&start));
         found.ok_or_else(|| parquet::errors::ParquetError::EOF(format!("nothing was read at {start}")))
     }
 }

@@ -8,8 +8,8 @@ use crate::devices::DeviceId;
 use crate::error::Error;
 use crate::minute::Minute;
 use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, FixedSizeBinaryBuilder, Float64Builder, Int32Builder, Int64Builder, RecordBatch,
-    StringViewBuilder, TimestampMillisecondBuilder, UInt32Builder,
+    ArrayRef, BooleanBuilder, FixedSizeBinaryBuilder, Float64Builder, Int32Builder, Int64Builder,
+    RecordBatch, StringViewBuilder, TimestampMillisecondBuilder, UInt32Builder,
 };
 use datafusion::arrow::datatypes::{Field, Schema};
 use kflow::chf::{APP_PROTOCOL_ABSENT, Chf, Custom, CustomValue};
@@ -143,14 +143,62 @@ macro_rules! fixed {
 }
 
 fixed!(
-    i_start_time, i_end_time, ctimestamp, sample_rate, protocol, l4_src_port, l4_dst_port, ipv4_src_addr,
-    ipv4_dst_addr, ipv6_src_addr, ipv6_dst_addr, in_bytes, in_pkts, out_bytes, out_pkts, tcp_flags, tos, input_port,
-    output_port, vlan_in, vlan_out, src_as, dst_as, src_nexthop_as, dst_nexthop_as, src_second_asn, dst_second_asn,
-    src_third_asn, dst_third_asn, src_bgp_aspath, dst_bgp_aspath, src_bgp_community, dst_bgp_community,
-    inet_src_next_hop, inet_dst_next_hop, inet_src_route_prefix, inet_dst_route_prefix, src_route_prefix_len,
-    dst_route_prefix_len, src_geo, dst_geo, src_geo_region, dst_geo_region, src_geo_city, dst_geo_city, src_eth_mac,
-    dst_eth_mac, mpls_type, sampledpktsize, tcp_retransmit, src_flow_tags, dst_flow_tags, flow_tags, is_metric,
-    app_protocol, other_columns,
+    i_start_time,
+    i_end_time,
+    ctimestamp,
+    sample_rate,
+    protocol,
+    l4_src_port,
+    l4_dst_port,
+    ipv4_src_addr,
+    ipv4_dst_addr,
+    ipv6_src_addr,
+    ipv6_dst_addr,
+    in_bytes,
+    in_pkts,
+    out_bytes,
+    out_pkts,
+    tcp_flags,
+    tos,
+    input_port,
+    output_port,
+    vlan_in,
+    vlan_out,
+    src_as,
+    dst_as,
+    src_nexthop_as,
+    dst_nexthop_as,
+    src_second_asn,
+    dst_second_asn,
+    src_third_asn,
+    dst_third_asn,
+    src_bgp_aspath,
+    dst_bgp_aspath,
+    src_bgp_community,
+    dst_bgp_community,
+    inet_src_next_hop,
+    inet_dst_next_hop,
+    inet_src_route_prefix,
+    inet_dst_route_prefix,
+    src_route_prefix_len,
+    dst_route_prefix_len,
+    src_geo,
+    dst_geo,
+    src_geo_region,
+    dst_geo_region,
+    src_geo_city,
+    dst_geo_city,
+    src_eth_mac,
+    dst_eth_mac,
+    mpls_type,
+    sampledpktsize,
+    tcp_retransmit,
+    src_flow_tags,
+    dst_flow_tags,
+    flow_tags,
+    is_metric,
+    app_protocol,
+    other_columns,
 );
 
 impl RowBuilder {
@@ -158,7 +206,9 @@ impl RowBuilder {
         let at = &*FIXED;
         self.time(at.i_start_time, start_ms);
         self.large(at.ctimestamp, now_ms.div_euclid(1000));
-        self.large(at.sample_rate, large(chf.sample_rate_hundredths().max(1)).max(if chf.sample_rate == 0 { 100 } else { 1 }));
+        let every_flow = 100;
+        let rate = chf.sample_rate_hundredths();
+        self.large(at.sample_rate, if rate == 0 { every_flow } else { large(rate) });
         self.small(at.protocol, small(chf.protocol));
         self.small(at.l4_src_port, small(chf.l4_src_port));
         self.small(at.l4_dst_port, small(chf.l4_dst_port));
@@ -299,12 +349,16 @@ impl RowBuilder {
             _ => None,
         };
         match (kind, number, value) {
-            (Kind::Small, Some(number), _) if i32::try_from(number).is_ok() => self.small(place, number as i32),
+            (Kind::Small, Some(number), _) if i32::try_from(number).is_ok() => {
+                self.small(place, number as i32)
+            }
             (Kind::Large | Kind::Mac, Some(number), _) => self.large(place, large(number)),
             (Kind::Time, Some(number), _) => self.time(place, large(number / 1_000_000)),
             (Kind::Flag, Some(number), _) => self.flag(place, number != 0),
             (Kind::Text, _, CustomValue::Text(text)) => self.text(place, text),
-            (Kind::Inet, _, CustomValue::Address(IpAddr::V4(address))) => self.inet(place, mapped((*address).into())),
+            (Kind::Inet, _, CustomValue::Address(IpAddr::V4(address))) => {
+                self.inet(place, mapped((*address).into()))
+            }
             (Kind::Inet, _, CustomValue::Address(IpAddr::V6(address))) => self.inet(place, address.octets()),
             (Kind::Real, _, CustomValue::F32(number)) => self.real(place, f64::from(*number)),
             _ => return false,
@@ -336,14 +390,12 @@ macro_rules! setter {
     ($name:ident, $variant:ident, $builder:expr, $value:ty, $append:expr) => {
         impl RowBuilder {
             fn $name(&mut self, place: Stored, value: $value) {
-                let cells =
-                    self.cells[usize::from(place.0)].get_or_insert_with(|| Cells::$variant($builder));
+                let cells = self.cells[usize::from(place.0)].get_or_insert_with(|| Cells::$variant($builder));
                 let Cells::$variant(builder) = cells else { unreachable!("the catalogue says the type") };
                 for _ in builder.len()..self.rows {
                     builder.append_null();
                 }
-                let append: fn(&mut _, $value) = $append;
-                append(builder, value);
+                $append(builder, value);
             }
         }
     };
@@ -351,18 +403,36 @@ macro_rules! setter {
 
 use datafusion::arrow::array::ArrayBuilder;
 
-setter!(small, Small, Int32Builder::new(), i32, |builder, value| builder.append_value(value));
-setter!(large, Large, Int64Builder::new(), i64, |builder, value| builder.append_value(value));
-setter!(ipv4, Ipv4, UInt32Builder::new(), u32, |builder, value| builder.append_value(value));
-setter!(flag, Flag, BooleanBuilder::new(), bool, |builder, value| builder.append_value(value));
-setter!(real, Real, Float64Builder::new(), f64, |builder, value| builder.append_value(value));
-setter!(text, Text, StringViewBuilder::new(), &str, |builder, value| builder.append_value(value));
-setter!(time, Time, TimestampMillisecondBuilder::new().with_timezone("UTC"), i64, |builder, value| {
-    builder.append_value(value);
-});
-setter!(inet, Inet, FixedSizeBinaryBuilder::new(16), [u8; 16], |builder, value| {
-    builder.append_value(value).expect("it is 16 bytes");
-});
+setter!(small, Small, Int32Builder::new(), i32, |builder: &mut Int32Builder, value: i32| builder
+    .append_value(value));
+setter!(large, Large, Int64Builder::new(), i64, |builder: &mut Int64Builder, value: i64| builder
+    .append_value(value));
+setter!(ipv4, Ipv4, UInt32Builder::new(), u32, |builder: &mut UInt32Builder, value: u32| builder
+    .append_value(value));
+setter!(flag, Flag, BooleanBuilder::new(), bool, |builder: &mut BooleanBuilder, value: bool| builder
+    .append_value(value));
+setter!(real, Real, Float64Builder::new(), f64, |builder: &mut Float64Builder, value: f64| builder
+    .append_value(value));
+setter!(text, Text, StringViewBuilder::new(), &str, |builder: &mut StringViewBuilder, value: &str| builder
+    .append_value(value));
+setter!(
+    time,
+    Time,
+    TimestampMillisecondBuilder::new().with_timezone("UTC"),
+    i64,
+    |builder: &mut TimestampMillisecondBuilder, value: i64| {
+        builder.append_value(value);
+    }
+);
+setter!(
+    inet,
+    Inet,
+    FixedSizeBinaryBuilder::new(16),
+    [u8; 16],
+    |builder: &mut FixedSizeBinaryBuilder, value: [u8; 16]| {
+        builder.append_value(value).expect("it is 16 bytes");
+    }
+);
 
 impl Cells {
     fn len(&self) -> usize {

@@ -1,1 +1,5 @@
 //! SQL on flow records.
+use datafusion::execution::SessionStateBuilder;
+pub fn install(builder: SessionStateBuilder) -> SessionStateBuilder {
+    builder
+}
