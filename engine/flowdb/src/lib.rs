@@ -40,6 +40,7 @@ pub mod rows;
 pub mod scan;
 pub mod seen;
 pub mod store;
+pub mod summarise;
 pub mod summary;
 pub mod table;
 

@@ -10,6 +10,9 @@
 use crate::cache::{Fingerprint, Partial, PartialCache};
 use crate::report::{Report, SliceUse};
 use crate::scan::{Item, ItemRows, SliceScan};
+use crate::store::Part;
+use crate::summarise::FromSummary;
+use crate::summary::Summary;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -72,6 +75,8 @@ struct Template {
     plan: Arc<dyn ExecutionPlan>,
     scan: SliceScan,
     fingerprint: Fingerprint,
+    /// How it follows from summaries, if it does.
+    from_summary: Option<Arc<FromSummary>>,
 }
 
 impl Template {
@@ -82,18 +87,28 @@ impl Template {
         }
         let mut description = describe_aggregate(aggregate)?;
         let mut node = aggregate.input();
+        let mut is_of_all_rows = true;
         loop {
             if let Some(scan) = node.downcast_ref::<SliceScan>() {
                 write!(description, "scan {}", scan.fingerprint()).ok()?;
                 let fingerprint = Fingerprint(hash(&description));
-                return Some(Template { plan: Arc::clone(plan), scan: scan.clone(), fingerprint });
+                let from_summary =
+                    if is_of_all_rows { FromSummary::of(aggregate, scan).map(Arc::new) } else { None };
+                return Some(Template {
+                    plan: Arc::clone(plan),
+                    scan: scan.clone(),
+                    fingerprint,
+                    from_summary,
+                });
             }
             if let Some(filter) = node.downcast_ref::<FilterExec>() {
                 writeln!(description, "filter {} {:?}", filter.predicate(), filter.projection()).ok()?;
+                is_of_all_rows = false;
                 if is_dynamic(filter.predicate()) || filter.fetch().is_some() {
                     return None;
                 }
             } else if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
+                is_of_all_rows = false;
                 for expression in projection.expr() {
                     writeln!(description, "column {} {}", expression.expr, expression.alias).ok()?;
                 }
@@ -206,6 +221,14 @@ impl Work {
             self.report.count(SliceUse::Cached);
             return Ok(partial);
         }
+        if let Some(part) = &whole_part
+            && let Some(batch) = self.from_summary(part).await?
+        {
+            self.report.count(SliceUse::Summarised);
+            let partial: Partial = Arc::new([batch]);
+            self.cache.keep(fingerprint, part.entry().id, &partial);
+            return Ok(partial);
+        }
         let step = self.template.of_item(item)?;
         let batches: Vec<RecordBatch> = step.execute(0, context)?.try_collect().await?;
         let partial: Partial = match &batches[..] {
@@ -220,6 +243,17 @@ impl Work {
             self.cache.keep(fingerprint, part.entry().id, &partial);
         }
         Ok(partial)
+    }
+
+    async fn from_summary(&self, part: &Arc<Part>) -> Result<Option<RecordBatch>> {
+        let Some(from_summary) = &self.template.from_summary else { return Ok(None) };
+        if !from_summary.needs_summary() {
+            return from_summary.partial(part.entry(), &Summary::empty());
+        }
+        match part.summary(self.template.scan.read().store.files()).await {
+            Some(summary) => from_summary.partial(part.entry(), &summary),
+            None => Ok(None),
+        }
     }
 }
 

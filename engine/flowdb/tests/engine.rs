@@ -191,3 +191,33 @@ async fn times_are_exact_to_the_millisecond() {
         assert_eq!(ask(&engine, &sql).await.0, [count.to_string()], "{condition}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_of_whole_slices_need_no_row_and_equal_those_of_rows() {
+    let directory = Directory::new();
+    let (engine, device) = open(&directory).await;
+    let base = base_ms();
+    for minute in 0..4 {
+        let flows = (0..200).map(|source| {
+            let mut flow = flow(base + minute * 60_000 + i64::from(source), source, 80, u64::from(source) * 7);
+            flow.sample_rate = 1 + source % 3;
+            flow
+        });
+        send(&engine, device, &flows.collect::<Vec<_>>()).await.expect("the log has room");
+    }
+    engine.seal_all().await.expect("the disk takes it");
+    let of = "count(*), sum(in_bytes), sum(both_pkts), min(l4_dst_port), max(in_bytes), count(in_pkts)";
+    for (columns, rest) in [
+        (of.to_owned(), ""),
+        (format!("date_trunc('minute', i_start_time) AS minute, {of}"), "GROUP BY 1 ORDER BY 1"),
+        (format!("date_trunc('hour', i_start_time) AS hour, {of}"), "GROUP BY 1 ORDER BY 1"),
+    ] {
+        let summarised = format!("SELECT {columns} FROM big_backbone_router {rest}");
+        let (answer, report) = ask(&engine, &summarised).await;
+        assert_eq!((report.summarised, report.read), (4, 0), "{summarised}: {report:?}");
+        let read = format!("SELECT {columns} FROM big_backbone_router WHERE l4_dst_port < 65536 {rest}");
+        let (rows, report) = ask(&engine, &read).await;
+        assert_eq!((report.summarised, report.read), (0, 4), "{read}: {report:?}");
+        assert_eq!(answer, rows, "{summarised}");
+    }
+}
