@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn a_minute_of_a_router_is_right_within_two_percent() {
         let (rows, _) = Generator::new(5).minute(0, bench_rows::ROWS_PER_MINUTE);
-        let errors = errors(&rows, bench_rows::ROWS_PER_MINUTE / 64, 12, of_all);
+        let errors = errors(&rows, bench_rows::ROWS_PER_MINUTE / 64, 6, of_all);
         for (((_, rms), name), max) in errors.into_iter().zip(NAMES).zip([0.02, 0.02, 0.04, 0.15]) {
             eprintln!("{name}: {:.2} %", rms * 100.0);
             assert!(rms < max, "{name}: {rms}");

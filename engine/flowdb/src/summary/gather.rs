@@ -21,7 +21,7 @@ use std::collections::HashMap;
 /// Sampling rates by row, in hundredths.
 enum Rates {
     Uniform(i64),
-    Each { values: ScalarBuffer<i64>, max: i64 },
+    Each { values: ScalarBuffer<i64>, min: i64, max: i64 },
 }
 
 /// What a row counts without a rate.
@@ -67,11 +67,10 @@ impl Rates {
             Some(_) => array.iter().map(|rate| rate.unwrap_or(EVERY_FLOW)).collect(),
         };
         let (min, max) = extremes(&values);
-        if min >= max {
-            Rates::Uniform(if values.is_empty() { EVERY_FLOW } else { max })
-        } else {
-            Rates::Each { values, max }
+        if values.is_empty() {
+            return Rates::Uniform(EVERY_FLOW);
         }
+        if min == max { Rates::Uniform(max) } else { Rates::Each { values, min, max } }
     }
 
     fn max(&self) -> i64 {
@@ -87,8 +86,13 @@ impl Rates {
         match (self, nulls) {
             (Rates::Uniform(rate), _) => i128::from(*rate) * count as i128,
             (Rates::Each { values, .. }, None) => values.iter().map(|rate| i128::from(*rate)).sum(),
-            (Rates::Each { values, .. }, Some(nulls)) => {
-                nulls.valid_indices().map(|row| i128::from(values[row])).sum()
+            (Rates::Each { values, min, max }, Some(nulls)) => {
+                let largest = u128::from(min.unsigned_abs().max(max.unsigned_abs()));
+                if largest * (rows as u128) < 1 << 62 {
+                    nulls.valid_indices().map(|row| values[row]).sum::<i64>().into()
+                } else {
+                    nulls.valid_indices().map(|row| i128::from(values[row])).sum()
+                }
             }
         }
     }
@@ -123,6 +127,7 @@ fn column(kind: Kind, array: &ArrayRef, rates: &Rates) -> Column {
 
 /// `None` if all values are null.
 fn totals<N: Copy + Into<i64>>(values: &[N], nulls: Option<&NullBuffer>, rates: &Rates) -> Option<Totals> {
+    let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
     let mut block = [0; BLOCK];
     let mut block_rates = [0; BLOCK];
     let mut sums: Option<Totals> = None;
@@ -130,7 +135,7 @@ fn totals<N: Copy + Into<i64>>(values: &[N], nulls: Option<&NullBuffer>, rates: 
         let part = block_totals(values, own_rates, rates);
         sums = Some(sums.map_or(part, |sums| sums.merged(part)));
     };
-    match nulls.filter(|nulls| nulls.null_count() > 0) {
+    match nulls {
         None => {
             for (index, part) in values.chunks(BLOCK).enumerate() {
                 for (wide, value) in block.iter_mut().zip(part) {
@@ -161,39 +166,33 @@ fn totals<N: Copy + Into<i64>>(values: &[N], nulls: Option<&NullBuffer>, rates: 
             }
         }
     }
-    sums
+    Some(Totals { flows_hundredths: rates.sum(values.len(), nulls), ..sums? })
 }
 
-/// Of a block that is not empty. Rates of its rows are only looked at if they are not uniform.
+/// Of a block that is not empty, but for its flows. Rates of its rows are only looked at if they are not uniform.
 fn block_totals(values: &[i64], block_rates: &[i64], rates: &Rates) -> Totals {
     let (min, max) = extremes(values);
     let largest = u128::from(min.unsigned_abs().max(max.unsigned_abs())) * BLOCK as u128;
-    let fits = |factor: u128| largest.checked_mul(factor).is_some_and(|product| product < 1 << 62);
+    let fits = |factor: u64| largest.checked_mul(factor.into()).is_some_and(|product| product < 1 << 62);
     let sum = if fits(1) {
         values.iter().sum::<i64>().into()
     } else {
         values.iter().copied().map(i128::from).sum()
     };
-    let (normalised_hundredths, flows_hundredths) = match rates {
-        Rates::Uniform(rate) => {
-            let product: i128 = i128::saturating_mul(sum, (*rate).into());
-            (product, i128::from(*rate) * values.len() as i128)
-        }
-        Rates::Each { max, .. } => {
-            let flows = block_rates.iter().copied().map(i128::from).sum();
+    let normalised_hundredths = match rates {
+        Rates::Uniform(rate) => i128::saturating_mul(sum, (*rate).into()),
+        Rates::Each { min, max, .. } => {
             let pairs = values.iter().zip(block_rates);
-            let is_narrow = block_rates.iter().all(|rate| *rate >= 0) && fits(max.unsigned_abs().into());
-            let product = if is_narrow {
+            if fits(min.unsigned_abs().max(max.unsigned_abs())) {
                 pairs.map(|(value, rate)| value * rate).sum::<i64>().into()
             } else {
                 pairs.fold(0, |sum: i128, (value, rate)| {
                     sum.saturating_add(i128::from(*value) * i128::from(*rate))
                 })
-            };
-            (product, flows)
+            }
         }
     };
-    Totals { count: values.len() as u64, flows_hundredths, sum, normalised_hundredths, min, max }
+    Totals { count: values.len() as u64, flows_hundredths: 0, sum, normalised_hundredths, min, max }
 }
 
 /// The sums of two columns by row; `None` if there is neither.
@@ -278,8 +277,11 @@ type Ipv6Weights = (HashMap<u64, u128>, Vec<(u128, u128)>);
 fn by_ipv6<W: Weight>(array: Option<&ArrayRef>, ipv4: Option<&ArrayRef>, weights: &[W]) -> Ipv6Weights {
     let mut tally: Tally<u128, W> = Tally::new();
     if let Some(array) = array.and_then(|array| array.as_fixed_size_binary_opt()) {
-        let is_ipv6 = |row: usize| array.is_valid(row) && ipv4.is_none_or(|ipv4| ipv4.is_null(row));
-        for row in (0..array.len()).filter(|row| is_ipv6(*row)) {
+        let rows: &mut dyn Iterator<Item = usize> = match array.nulls() {
+            Some(nulls) => &mut nulls.valid_indices(),
+            None => &mut (0..array.len()),
+        };
+        for row in rows.filter(|row| ipv4.is_none_or(|ipv4| ipv4.is_null(*row))) {
             let octets = array.value(row).try_into().expect("addresses have 16 bytes");
             tally.add(u128::from_be_bytes(octets), weights[row]);
         }
