@@ -106,6 +106,80 @@ impl fmt::Display for DeliveryAccount {
     }
 }
 
+/// What Kafka's sink counts: written = `records_delivered` + `records_failed` + those under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KafkaCounts {
+    /// Records that all replicas in sync have.
+    pub records_delivered: u64,
+    /// Records that were refused at the door, or given up later.
+    pub records_failed: u64,
+    /// Of these: records that found the queue full.
+    pub records_refused: u64,
+    pub messages_delivered: u64,
+    pub messages_failed: u64,
+    /// Bytes of the messages that were delivered, without keys.
+    pub bytes_delivered: u64,
+}
+
+/// Reads these, also in a sensor that has no type of Kafka's.
+#[derive(Clone)]
+pub struct KafkaWatch(Arc<dyn Fn() -> KafkaCounts + Send + Sync>);
+
+impl KafkaWatch {
+    pub fn new(read: impl Fn() -> KafkaCounts + Send + Sync + 'static) -> KafkaWatch {
+        KafkaWatch(Arc::new(read))
+    }
+
+    pub fn read(&self) -> KafkaCounts {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for KafkaWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KafkaWatch").field(&self.read()).finish()
+    }
+}
+
+/// offered = delivered + failed, once the sensor has stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KafkaAccount {
+    pub offered: u64,
+    /// Records that all replicas in sync have.
+    pub delivered: u64,
+    /// Refused because the queue was full, given up after `delivery_timeout_s`, or under way at the end.
+    pub failed: u64,
+    /// Of these: records that found the queue full.
+    pub refused: u64,
+}
+
+impl KafkaAccount {
+    /// `offered` is what the exporter handed to the sink.
+    pub fn of(watch: &KafkaWatch, offered: u64) -> KafkaAccount {
+        let KafkaCounts { records_delivered, records_failed, records_refused, .. } = watch.read();
+        KafkaAccount {
+            offered,
+            delivered: records_delivered,
+            failed: records_failed,
+            refused: records_refused,
+        }
+    }
+}
+
+impl fmt::Display for KafkaAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "kafka")?;
+        let seldom = [("failed", self.failed), ("of these: the queue was full", self.refused)];
+        let happened = seldom.into_iter().filter(|(_, records)| *records > 0);
+        for (name, records) in
+            [("offered", self.offered), ("delivered", self.delivered)].into_iter().chain(happened)
+        {
+            writeln!(f, "  {name:<32}{records:>16}")?;
+        }
+        Ok(())
+    }
+}
+
 impl TunnelAccount {
     pub fn of(workers: &[Arc<WorkerCells>]) -> TunnelAccount {
         let reasons = NotInner::ALL

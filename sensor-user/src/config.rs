@@ -5,10 +5,12 @@
 mod applications;
 mod delivery;
 mod export;
+mod kafka;
 
 pub use applications::{ApplicationsConfig, PrivacyConfig, Treatment};
 pub use delivery::{Compression, DeliveryFormat, DeviceConfig, HttpExportConfig, SpoolConfig};
 pub use export::{CollectorConfig, CollectorTransactions, CollectorTransport, ExportConfig, KflowConfig};
+pub use kafka::{KafkaCompression, KafkaExportConfig, KafkaFormat, KafkaKey, KafkaSasl};
 
 use crate::{
     packet::{TooManyPorts, TunnelPorts, UdpTunnel},

@@ -7,7 +7,7 @@
 //! left → ledger.
 
 use crate::{
-    accounts::{DeliveryAccount, FragmentAccount, TunnelAccount},
+    accounts::{DeliveryAccount, FragmentAccount, KafkaAccount, KafkaWatch, TunnelAccount},
     applications::{ApplicationParts, Applications, ThreadParts, Threads},
     capture::{Capture, CaptureCounts, CaptureRequest, XdpCapture},
     cells::{ApplicationCells, SinkCells, WorkerCells},
@@ -73,6 +73,7 @@ pub struct Summary {
     pub records: RecordAccount,
     /// Of the sink that delivers over HTTP.
     pub delivery: Option<DeliveryAccount>,
+    pub kafka: Option<KafkaAccount>,
 }
 
 /// records produced = written + dropped, for each sink.
@@ -205,6 +206,7 @@ struct Pipeline {
     sinks: Vec<(&'static str, Arc<SinkCells>)>,
     delivery: Option<Watch>,
     ipfix: Vec<(&'static str, Arc<IpfixCounters>)>,
+    kafka: Option<KafkaWatch>,
     exporter: Exporter,
 }
 
@@ -219,10 +221,10 @@ impl Pipeline {
             .map(|_| Arc::new(Lane::new(export.queue_batches, export.batch_records)))
             .collect();
         let privacy = privacy(&config.applications.privacy)?;
-        let Sinks { named, delivery, ipfix } = sinks::open(config)?;
+        let Sinks { named, delivery, ipfix, kafka } = sinks::open(config)?;
         let cells = named.iter().map(|sink| (sink.sink.name(), sink.cells.clone())).collect();
         let exporter = Exporter::start(&lanes, named, clock).context("start the exporter thread")?;
-        Ok(Pipeline { workers, applications, privacy, lanes, sinks: cells, delivery, ipfix, exporter })
+        Ok(Pipeline { workers, applications, privacy, lanes, sinks: cells, delivery, ipfix, kafka, exporter })
     }
 
     fn outbox(&self, worker: usize, when_full: WhenFull) -> Outbox {
@@ -272,6 +274,7 @@ impl Pipeline {
             sinks: self.sinks.clone(),
             delivery: self.delivery.clone(),
             ipfix: self.ipfix.clone(),
+            kafka: self.kafka.clone(),
             export_delay: self.exporter.delay.clone(),
             flow_capacity: config.flow.capacity as u64,
             umem_frames: AtomicU64::new(0),
@@ -296,6 +299,11 @@ impl Pipeline {
         let of_workers = self.workers.iter().map(|cells| &cells.records_shed);
         let of_parser_threads = self.applications.iter().map(|cells| &cells.records_shed);
         let dropped = of_workers.chain(of_parser_threads).map(|cell| cell.read()).sum::<u64>();
+        // What the exporter handed to a sink.
+        let offered_to = |name: &str| {
+            let sinks = self.sinks.iter().filter(|(sink, _)| *sink == name);
+            sinks.map(|(_, cells)| cells.records_written.read() + cells.records_failed.read()).sum()
+        };
         let by = |cell: fn(&SinkCells) -> u64| {
             self.sinks.iter().map(|(name, cells)| (*name, cell(cells))).collect()
         };
@@ -314,6 +322,7 @@ impl Pipeline {
                 failed_by: by(|cells| cells.records_failed.read()),
             },
             delivery: self.delivery.as_ref().map(DeliveryAccount::of),
+            kafka: self.kafka.as_ref().map(|kafka| KafkaAccount::of(kafka, offered_to("kafka"))),
         }
     }
 }
@@ -736,6 +745,9 @@ impl Summary {
         for (sink, records) in self.records.failed_by.iter().filter(|(_, records)| **records > 0) {
             writeln!(output, "  {:<32}{records:>16}", format!("failed: {sink}"))?;
         }
-        self.delivery.as_ref().map_or(Ok(()), |delivery| write!(output, "{delivery}"))
+        if let Some(delivery) = &self.delivery {
+            write!(output, "{delivery}")?;
+        }
+        self.kafka.as_ref().map_or(Ok(()), |kafka| write!(output, "{kafka}"))
     }
 }

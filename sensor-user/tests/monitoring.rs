@@ -11,6 +11,7 @@ use kflow_spool::fs::model::ModelFs;
 use netns::{Child, Namespace};
 use sensor_ebpf::{Class, Verdict};
 use sensor_user::{
+    accounts::{KafkaCounts, KafkaWatch},
     capture::CaptureCounts,
     export::Lane,
     http::Pages,
@@ -45,8 +46,14 @@ const PROMETHEUS_ADDRESS: &str = "127.0.0.1:9090";
 const REASON_LABELS: [&str; 8] =
     ["account", "anomaly", "class", "policy", "reason", "result", "statistic", "verdict"];
 /// Queries that have no answer while all is well, and nothing is sent over the network, contain one of these.
-const EMPTY_WHILE_WELL: [&str; 5] =
-    ["sensor_ledger_dropped_frames_total", " > 0", "sensor_delivery_", "sensor_spool_", "sensor_collector_"];
+const EMPTY_WHILE_WELL: [&str; 6] = [
+    "sensor_ledger_dropped_frames_total",
+    " > 0",
+    "sensor_delivery_",
+    "sensor_spool_",
+    "sensor_collector_",
+    "sensor_kafka_",
+];
 
 #[test]
 fn every_metric_is_documented_with_what_to_do() {
@@ -308,6 +315,7 @@ fn exposition() -> String {
         sinks: vec![("directory", Arc::default())],
         delivery: Some(watch_of_a_spool()),
         ipfix: vec![("ipfix", Arc::default())],
+        kafka: Some(KafkaWatch::new(KafkaCounts::default)),
         export_delay: Arc::default(),
         flow_capacity: 1,
         umem_frames: AtomicU64::new(1),

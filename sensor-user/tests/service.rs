@@ -5,7 +5,9 @@ mod support;
 
 use netns::{Child, Namespace, VethEnd, VethOptions, veth_pair};
 use sensor_user::{
-    config::{CollectorConfig, Config, DeviceConfig, HttpExportConfig, KflowConfig},
+    config::{
+        CollectorConfig, Config, DeviceConfig, HttpExportConfig, KafkaExportConfig, KafkaKey, KflowConfig,
+    },
     flow::FlowTable,
     packet::reassembly::{Reassembler, ReassemblyConfig},
 };
@@ -49,6 +51,7 @@ fn example_config_has_every_key_there_is() {
     config.export.http = Some(full_http());
     config.export.ipfix = Some(full_collector());
     config.export.netflow_v9 = Some(full_collector());
+    config.export.kafka = Some(full_kafka());
     let full: toml::Table =
         toml::from_str(&toml::to_string(&config).expect("a config is TOML")).expect("it is TOML");
     // Keys that exclude others, or that few want, are there as comments.
@@ -69,6 +72,23 @@ fn uncommented() -> String {
 #[test]
 fn defaults_of_commented_sections_are_as_they_say() {
     let example = Config::parse(&uncommented()).expect("the example is a config");
+    let kafka = example.export.kafka.expect("the section was a comment");
+    let default: KafkaExportConfig = toml::from_str(KAFKA).expect("it is a section");
+    let KafkaExportConfig { brokers, topic, .. } = kafka.clone();
+    assert_eq!(
+        KafkaExportConfig {
+            brokers,
+            topic,
+            key: kafka.key,
+            ca_file: kafka.ca_file.clone(),
+            client_certificate_file: kafka.client_certificate_file.clone(),
+            client_key_file: kafka.client_key_file.clone(),
+            username: kafka.username.clone(),
+            password_file: kafka.password_file.clone(),
+            ..default
+        },
+        kafka
+    );
     let example = example.export.http.expect("the section was a comment");
     let default = HttpExportConfig::default();
     assert_eq!(example.spool, default.spool);
@@ -113,6 +133,22 @@ fn full_http() -> HttpExportConfig {
 fn full_collector() -> CollectorConfig {
     let collector = "collector = \"192.0.2.7:4739\"\nmessage_bytes = 1400";
     toml::from_str(collector).expect("it is a collector")
+}
+
+const KAFKA: &str = "brokers = [\"broker.example:9092\"]\ntopic = \"flows\"";
+
+fn full_kafka() -> KafkaExportConfig {
+    let text = Some("text".to_owned());
+    let file = Some(PathBuf::from("file"));
+    KafkaExportConfig {
+        key: Some(KafkaKey::Flow),
+        ca_file: file.clone(),
+        client_certificate_file: file.clone(),
+        client_key_file: file.clone(),
+        username: text,
+        password_file: file,
+        ..toml::from_str(KAFKA).expect("it is a section")
+    }
 }
 
 #[test]

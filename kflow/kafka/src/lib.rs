@@ -7,6 +7,8 @@
 //! Nothing here reads from Kafka, makes topics or registers schemas. Empty without the feature `librdkafka`.
 #![cfg(feature = "librdkafka")]
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 mod config;
 mod counters;
 mod sink;

@@ -61,7 +61,7 @@ impl KafkaSink {
             .set_log_level(RDKafkaLogLevel::Critical);
         let producer = client
             .create_with_context(reports)
-            .map_err(|error| ConfigError::Client { what: error.to_string() })?;
+            .map_err(|error| ConfigError::Client { what: without_value(&error) })?;
         let (encoder, line) = (Encoder::new(), Vec::new());
         Ok(KafkaSink { config, producer, counters, encoder, line, failed_told: 0 })
     }
@@ -170,6 +170,14 @@ fn put(
         counters.records_refused.add(if error == full { records } else { 0 });
         error
     })
+}
+
+/// What is wrong with a property, without its value, which may be a secret.
+fn without_value(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, what, name, _) => format!("{name}: {what}"),
+        error => error.to_string(),
+    }
 }
 
 fn too_large() -> KafkaError {

@@ -1,6 +1,6 @@
-//! Where records go: files, receivers, collectors.
+//! Where records go: files, receivers, collectors, brokers.
 
-use super::HttpExportConfig;
+use super::{HttpExportConfig, KafkaExportConfig};
 use kflow_ipfix::{EXAMPLE_ENTERPRISE, MESSAGE_BYTES_MIN};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ pub struct ExportConfig {
     pub http: Option<HttpExportConfig>,
     pub ipfix: Option<CollectorConfig>,
     pub netflow_v9: Option<CollectorConfig>,
+    pub kafka: Option<KafkaExportConfig>,
     /// Records handed over at once.
     pub batch_records: usize,
     /// Batches under way for each worker. When all are, live sources drop records (counted), files wait.
@@ -105,6 +106,7 @@ impl Default for ExportConfig {
             http: None,
             ipfix: None,
             netflow_v9: None,
+            kafka: None,
             batch_records: 512,
             queue_batches: 64,
         }
@@ -149,6 +151,9 @@ impl ExportConfig {
         }
         if let Some(http) = &self.http {
             faults.extend(http.faults());
+        }
+        if let Some(kafka) = &self.kafka {
+            faults.extend(kafka.faults());
         }
         faults
     }

@@ -1,5 +1,5 @@
-//! The metric families of what leaves by network: delivery over HTTP with its spool, and collectors of IPFIX and
-//! NetFlow.
+//! The metric families of what leaves by network: delivery over HTTP with its spool, collectors of IPFIX and NetFlow, and
+//! Kafka.
 
 use super::{
     Telemetry,
@@ -139,6 +139,23 @@ pub fn collectors(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         ("lost", |counters| counters.disconnects.read()),
     ];
     page.counters("collector_connections", "Connections to collectors, by event", by("event", CONNECTIONS))
+}
+
+pub fn kafka(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    let counts = telemetry.kafka.as_ref().map(|kafka| kafka.read());
+    let by_result = |delivered, failed| {
+        [("delivered", delivered), ("failed", failed)].map(|(result, count)| (label("result", result), count))
+    };
+    let records =
+        counts.into_iter().flat_map(|counts| by_result(counts.records_delivered, counts.records_failed));
+    page.counters("kafka_records", "Records whose fate at Kafka is known, by result", records)?;
+    let refused = counts.map(|counts| (vec![], counts.records_refused));
+    page.counters("kafka_refused_records", "Failed records that found the queue to Kafka full", refused)?;
+    let messages =
+        counts.into_iter().flat_map(|counts| by_result(counts.messages_delivered, counts.messages_failed));
+    page.counters("kafka_messages", "Messages whose fate at Kafka is known, by result", messages)?;
+    let bytes = counts.map(|counts| (vec![], counts.bytes_delivered));
+    page.counters("kafka_bytes", "Bytes of messages that Kafka has, before compression", bytes)
 }
 
 fn gauge(value: u64) -> i64 {

@@ -39,7 +39,8 @@ impl Collector for Scrape {
         super::applications::applications(&mut page, telemetry)?;
         export(&mut page, telemetry)?;
         super::delivery::delivery(&mut page, telemetry)?;
-        super::delivery::collectors(&mut page, telemetry)
+        super::delivery::collectors(&mut page, telemetry)?;
+        super::delivery::kafka(&mut page, telemetry)
     }
 }
 

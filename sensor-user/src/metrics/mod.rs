@@ -6,6 +6,7 @@ mod families;
 mod page;
 
 use crate::{
+    accounts::KafkaWatch,
     capture::CaptureCounts,
     cells::{ApplicationCells, Cell, SinkCells, WorkerCells},
     export::Lane,
@@ -38,6 +39,7 @@ pub struct Telemetry {
     pub delivery: Option<Watch>,
     /// Of sinks for collectors of IPFIX or NetFlow, by their names.
     pub ipfix: Vec<(&'static str, Arc<IpfixCounters>)>,
+    pub kafka: Option<KafkaWatch>,
     pub export_delay: Arc<crate::cells::SharedHistogram>,
     pub flow_capacity: u64,
     /// Frames in all rings and UMEMs.

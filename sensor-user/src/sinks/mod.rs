@@ -2,8 +2,10 @@
 
 mod http;
 mod ipfix;
+#[cfg(feature = "kafka")]
+mod kafka;
 
-use crate::{cells::SinkCells, config::Config, export::NamedSink};
+use crate::{accounts::KafkaWatch, cells::SinkCells, config::Config, export::NamedSink};
 use anyhow::{Context, Result};
 use kflow::{
     Sink,
@@ -20,6 +22,7 @@ pub struct Sinks {
     pub delivery: Option<Watch>,
     /// By the sink's name.
     pub ipfix: Vec<(&'static str, Arc<IpfixCounters>)>,
+    pub kafka: Option<KafkaWatch>,
 }
 
 /// Opens all outputs. Nothing is sent yet, and receivers may be away.
@@ -48,6 +51,13 @@ pub fn open(config: &Config) -> Result<Sinks> {
     for (key, format, collector) in ipfix::collectors(export) {
         let sink = ipfix::open(format, collector).with_context(|| format!("open {key}"))?;
         sinks.ipfix.push((sink.name(), sink.counters()));
+        sinks.add(Box::new(sink));
+    }
+    #[cfg(feature = "kafka")]
+    if let Some(config) = &export.kafka {
+        let sink = kafka::open(config).context("open export.kafka")?;
+        let counters = sink.counters();
+        sinks.kafka = Some(KafkaWatch::new(move || kafka::counts(&counters)));
         sinks.add(Box::new(sink));
     }
     Ok(sinks)

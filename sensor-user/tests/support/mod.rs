@@ -1,6 +1,8 @@
 //! What the tests share that run the sensor beside other programs: where files are, folders that vanish, waiting,
 //! and plain HTTP.
 
+#![allow(dead_code, reason = "each test program uses a part")]
+
 use std::{
     fs,
     io::{Read, Write},
