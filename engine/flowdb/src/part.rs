@@ -6,7 +6,7 @@
 //!
 //! In: batches of stored columns. Out: the bytes of a file; rows of those columns that are asked for.
 
-use crate::columns::{Catalog, Kind, Stored};
+use crate::columns::{Catalog, Column, Kind, Stored};
 use crate::error::Error;
 use crate::files::Files;
 use bytes::Bytes;
@@ -26,6 +26,9 @@ use parquet::schema::types::ColumnPath;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+#[cfg(test)]
+mod size;
 
 /// A file in the making.
 pub struct PartWriter {
@@ -120,6 +123,36 @@ impl std::fmt::Debug for PartWriter {
     }
 }
 
+/// How the values of a column are written, where a dictionary and zstd are not the best of both size and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Dictionary, compressed: values repeat.
+    Repeating,
+    /// Differences, which no compressor makes smaller: numbers that hardly repeat, but of like size.
+    Differences,
+    /// Differences, compressed: what rows are sorted by.
+    Ascending,
+    /// The first bytes of all values, then the second ones: most of them are alike.
+    Bytes,
+    /// As they are, compressed: a dictionary of them would be as large as they are.
+    Plain,
+}
+
+impl Layout {
+    fn of(column: &Column) -> Layout {
+        match column.name.as_str() {
+            "l4_dst_port" | "ipv4_src_addr" => Layout::Ascending,
+            "l4_src_port" => Layout::Bytes,
+            name if name.contains("latency") => Layout::Differences,
+            _ => match column.kind {
+                Kind::Time => Layout::Differences,
+                Kind::Ipv4 | Kind::Inet => Layout::Plain,
+                _ => Layout::Repeating,
+            },
+        }
+    }
+}
+
 /// Encodings by what values look like.
 fn properties(columns: &[Stored]) -> WriterProperties {
     let mut builder = WriterProperties::builder()
@@ -133,10 +166,18 @@ fn properties(columns: &[Stored]) -> WriterProperties {
     for place in columns {
         let column = &stored[usize::from(place.0)];
         let path = ColumnPath::from(column.name.as_str());
-        // Values that rarely repeat: a dictionary of them is as large as they are.
-        if matches!(column.kind, Kind::Time) {
-            builder = builder.set_column_dictionary_enabled(path.clone(), false);
-            builder = builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        let layout = Layout::of(column);
+        let encoding = match layout {
+            Layout::Repeating => continue,
+            Layout::Differences | Layout::Ascending => Encoding::DELTA_BINARY_PACKED,
+            Layout::Bytes => Encoding::BYTE_STREAM_SPLIT,
+            Layout::Plain => Encoding::PLAIN,
+        };
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path.clone(), encoding);
+        if layout == Layout::Differences {
+            builder = builder.set_column_compression(path, Compression::UNCOMPRESSED);
         }
     }
     builder.build()
@@ -191,7 +232,8 @@ pub fn sorted(batches: &[RecordBatch]) -> RecordBatch {
 }
 
 /// Like rows beside each other: they compress well, and pages of one port are few.
-const SORT_KEYS: &[&str] = &["protocol", "l4_dst_port", "ipv4_src_addr", "ipv6_src_addr", "i_start_time"];
+const SORT_KEYS: &[&str] =
+    &["sample_rate", "protocol", "l4_dst_port", "ipv4_src_addr", "ipv6_src_addr", "i_start_time"];
 
 fn in_order(rows: &RecordBatch, order: &UInt32Array) -> RecordBatch {
     let columns: Vec<ArrayRef> = rows

@@ -199,7 +199,8 @@ async fn totals_of_whole_slices_need_no_row_and_equal_those_of_rows() {
     let base = base_ms();
     for minute in 0..4 {
         let flows = (0..200).map(|source| {
-            let mut flow = flow(base + minute * 60_000 + i64::from(source), source, 80, u64::from(source) * 7);
+            let mut flow =
+                flow(base + minute * 60_000 + i64::from(source), source, 80, u64::from(source) * 7);
             flow.sample_rate = 1 + source % 3;
             flow
         });
