@@ -125,7 +125,8 @@ impl KafkaExportConfig {
         };
         check(
             cfg!(feature = "kafka"),
-            ": this sensor was built without Kafka: build it with `cargo build --release --features kafka`",
+            ": this sensor was built without Kafka: build it with \
+             `cargo build --release -p sensor-user --features kafka`",
         );
         check(!self.brokers.is_empty(), ".brokers must name a broker");
         check(
