@@ -93,15 +93,18 @@ pub struct LogLimits {
 const QUEUE_BATCHES: usize = 256;
 /// Bytes that are committed at once, about.
 const GROUP_BYTES_MAX: usize = 8 << 20;
-const SEGMENT_BYTES: u64 = 32 << 20;
+/// A segment is a part of the log's size, and has to hold the largest body.
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 20;
 
 /// Opens the log in a directory, which no other process may have open.
 pub fn open(directory: &Path, limits: LogLimits) -> Result<Opened, Error> {
     let fs = RealFs::create(directory)
         .map_err(|error| Error::Store(format!("{}: {error}", directory.display())))?;
+    let segment_bytes =
+        (limits.bytes_max / 16).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end()).next_multiple_of(4096);
     let config = kflow_spool::Config {
-        bytes_max: limits.bytes_max.max(5 * SEGMENT_BYTES),
-        segment_bytes: SEGMENT_BYTES,
+        bytes_max: limits.bytes_max.max(6 * segment_bytes),
+        segment_bytes,
         disk_free_min: 64 << 20,
         group_bytes_max: u64::MAX,
         when_full: kflow_spool::WhenFull::Refuse,

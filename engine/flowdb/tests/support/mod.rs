@@ -17,10 +17,19 @@ pub struct Directory(PathBuf);
 
 impl Directory {
     pub fn new() -> Directory {
+        Directory::below(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// In memory, where there is a file system of that kind.
+    pub fn in_memory() -> Directory {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Directory::below(memory) } else { Directory::new() }
+    }
+
+    fn below(parent: &Path) -> Directory {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("flowdb-{}-{count}", std::process::id()));
+        let path = parent.join(format!("flowdb-{}-{count}", std::process::id()));
         std::fs::create_dir_all(&path).expect("the target directory can be written");
         Directory(path)
     }
@@ -30,7 +39,7 @@ impl Directory {
     }
 
     pub fn config(&self) -> Config {
-        Config { query_threads: 2, ..Config::new(&self.0) }
+        Config { query_threads: 2, log_bytes_max: 16 << 20, ..Config::new(&self.0) }
     }
 }
 
