@@ -20,6 +20,8 @@ use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
@@ -102,15 +104,17 @@ impl Template {
                 });
             }
             if let Some(filter) = node.downcast_ref::<FilterExec>() {
-                writeln!(description, "filter {} {:?}", filter.predicate(), filter.projection()).ok()?;
+                let predicate = describe(filter.predicate())?;
+                writeln!(description, "filter {predicate} {:?}", filter.projection()).ok()?;
                 is_of_all_rows = false;
-                if is_dynamic(filter.predicate()) || filter.fetch().is_some() {
+                if filter.fetch().is_some() {
                     return None;
                 }
             } else if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
                 is_of_all_rows = false;
                 for expression in projection.expr() {
-                    writeln!(description, "column {} {}", expression.expr, expression.alias).ok()?;
+                    let described = describe(&expression.expr)?;
+                    writeln!(description, "column {described} {}", expression.alias).ok()?;
                 }
             } else if !node.is::<CooperativeExec>() {
                 return None;
@@ -139,32 +143,46 @@ fn with_leaf(plan: &Arc<dyn ExecutionPlan>, leaf: &Arc<dyn ExecutionPlan>) -> Re
 /// What an aggregate computes, as far as its input is known.
 fn describe_aggregate(aggregate: &AggregateExec) -> Option<String> {
     // The version of what partial results mean: what is on the disk of an older one is not found.
-    let mut text = format!("partial 1\nschema {:?}\n", aggregate.schema().fields());
+    let mut text = format!("partial 2\nschema {:?}\n", aggregate.schema().fields());
     for (expression, name) in aggregate.group_expr().expr() {
-        writeln!(text, "group {expression} {name}").ok()?;
+        writeln!(text, "group {} {name}", describe(expression)?).ok()?;
     }
     writeln!(text, "sets {:?}", aggregate.group_expr().groups()).ok()?;
     for (function, filter) in aggregate.aggr_expr().iter().zip(aggregate.filter_expr()) {
-        let arguments: Vec<String> = function.expressions().iter().map(ToString::to_string).collect();
+        let arguments: Vec<String> = function.expressions().iter().map(describe).collect::<Option<_>>()?;
         let (name, distinct, nulls) =
             (function.fun().name(), function.is_distinct(), function.ignore_nulls());
         writeln!(text, "aggregate {name} {arguments:?} {distinct} {nulls} {:?}", function.order_bys())
             .ok()?;
         if let Some(filter) = filter {
-            writeln!(text, "where {filter}").ok()?;
-            if is_dynamic(filter) {
-                return None;
-            }
+            writeln!(text, "where {}", describe(filter)?).ok()?;
         }
     }
     Some(text)
 }
 
-/// Whether an expression changes while the query runs.
-fn is_dynamic(expression: &Arc<dyn PhysicalExpr>) -> bool {
-    expression.expression_id().is_some()
+/// An expression as a text that no other one has; `None` if its value is not known from the text of the query.
+///
+/// An expression is printed with its constants as they are, so a text could be taken for a part of the expression: they
+/// are listed once more, in quotes.
+fn describe(expression: &Arc<dyn PhysicalExpr>) -> Option<String> {
+    let printed = expression.to_string();
+    let mut text = format!("{} {printed}", printed.len());
+    list_constants(expression, &mut text).then_some(text)
+}
+
+/// `false` if an expression changes while the query runs, or is the value of a query of its own.
+fn list_constants(expression: &Arc<dyn PhysicalExpr>, text: &mut String) -> bool {
+    if expression.expression_id().is_some()
         || expression.is_volatile_node()
-        || expression.children().into_iter().any(is_dynamic)
+        || expression.is::<ScalarSubqueryExpr>()
+    {
+        return false;
+    }
+    if let Some(constant) = expression.downcast_ref::<Literal>() {
+        let _ = write!(text, " {:?}", constant.value());
+    }
+    expression.children().into_iter().all(|child| list_constants(child, text))
 }
 
 /// Two independent hashes of a text, as one.

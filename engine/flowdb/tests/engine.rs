@@ -222,3 +222,22 @@ async fn totals_of_whole_slices_need_no_row_and_equal_those_of_rows() {
         assert_eq!(answer, rows, "{summarised}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_that_differ_in_a_subquery_only_have_answers_of_their_own() {
+    let directory = Directory::new();
+    let (engine, device) = open(&directory).await;
+    let flows: Vec<_> =
+        (1..100).map(|source| flow(base_ms(), source, source % 3, u64::from(source))).collect();
+    send(&engine, device, &flows).await.expect("the log has room");
+    engine.seal_all().await.expect("the disk takes it");
+    for least in [10, 50, 90, 10] {
+        let sql = format!(
+            "SELECT l4_dst_port, max(l4_src_port), min(in_bytes) FROM big_backbone_router \
+             WHERE in_bytes >= (SELECT min(in_bytes) FROM big_backbone_router WHERE in_bytes >= {least}) \
+             GROUP BY 1 ORDER BY min(in_bytes) LIMIT 1"
+        );
+        let (rows, _) = ask(&engine, &sql).await;
+        assert_eq!(rows, [format!("{}|40000|{least}", least % 3)]);
+    }
+}
