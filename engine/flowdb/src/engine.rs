@@ -280,7 +280,7 @@ impl Engine {
 
     /// A session with all tables and functions, whose queries count into the report.
     pub fn session(&self, report: &Arc<Report>) -> SessionContext {
-        query::session(self, report, &QueryOptions::default(), false)
+        query::session(self, report, &QueryOptions::default())
     }
 
     /// Seals what is open, whether its minute is over or not, and lets the log forget it.

@@ -14,7 +14,11 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider};
 use datafusion::common::Result as DataFusionResult;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::{self, Expr, LogicalPlan};
+use datafusion::sql::parser::Statement;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -22,6 +26,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -44,11 +49,12 @@ pub fn session(
         report: Arc::clone(report),
         fast_from_ms: i64::from(config.fast_from_hours) * HOUR_MS,
         now_ms: clock::now_ms(),
-        needs_full,
+        needs_full: AtomicBool::new(false),
     };
+    let tables = Arc::new(tables);
     let catalog = MemoryCatalogProvider::new();
     catalog
-        .register_schema("public", Arc::new(FlowSchema::new(Arc::new(tables))))
+        .register_schema("public", Arc::new(FlowSchema::new(Arc::clone(&tables))))
         .expect("a catalogue in memory takes a schema");
     let memory = match options.memory_bytes {
         None => Arc::clone(memory),
@@ -64,7 +70,8 @@ pub fn session(
         .with_target_partitions(partitions)
         .with_default_catalog_and_schema("flowdb", "public")
         .with_create_default_catalog_and_schema(false)
-        .with_information_schema(true);
+        .with_information_schema(true)
+        .with_extension(tables);
     let builder = SessionStateBuilder::new()
         .with_config(session)
         .with_runtime_env(memory)
@@ -75,21 +82,69 @@ pub fn session(
     context
 }
 
-/// Plans and starts a query.
+/// Plans and starts a query: one statement, before which there may be settings of flow SQL.
 pub async fn start(engine: &Engine, sql: &str, options: &QueryOptions) -> Result<Answer, Error> {
     let report = Arc::new(Report::default());
-    let context = session(engine, &report, options, false);
-    let plan = plan(&context, sql).await?;
-    let schema = plan.schema();
-    let batches = run(engine, &context, plan, options.clone())?;
+    let context = session(engine, &report, options);
+    let prepared = flow_sql::prepare(sql).map_err(|error| Error::Query(error.to_string()))?;
+    let refused = |error: DataFusionError| Error::Query(error.strip_backtrace());
+    let plan = plan_last(&context, prepared.statements).await.map_err(refused)?;
+    let physical = context.execute_logical_plan(plan).await.map_err(refused)?;
+    let physical = physical.create_physical_plan().await.map_err(refused)?;
+    let schema = physical.schema();
+    let batches = run(engine, &context, physical, options.clone())?;
     Ok(Answer { schema, batches, report })
 }
 
-/// The physical plan of one statement.
-async fn plan(context: &SessionContext, sql: &str) -> Result<Arc<dyn ExecutionPlan>, Error> {
-    let refused = |error: DataFusionError| Error::Query(error.strip_backtrace());
-    let frame = context.sql(sql).await.map_err(refused)?;
-    frame.create_physical_plan().await.map_err(refused)
+/// The plan of the last statement, in a session that those before it have set.
+pub async fn plan_last(
+    context: &SessionContext,
+    mut statements: Vec<Statement>,
+) -> DataFusionResult<LogicalPlan> {
+    let Some(last) = statements.pop() else {
+        return Err(DataFusionError::Plan("a query is one statement; there is none".to_owned()));
+    };
+    for statement in statements {
+        let plan = context.state().statement_to_plan(statement).await?;
+        if !is_own_setting(&plan) {
+            return Err(DataFusionError::Plan("a query is one statement, behind settings of flow SQL".to_owned()));
+        }
+        context.execute_logical_plan(plan).await?;
+    }
+    plan(context, last).await
+}
+
+/// The plan of a statement that reads. Others are refused: who asks changes nothing, and no file of the server is written or
+/// read but its own.
+pub async fn plan(context: &SessionContext, statement: Statement) -> DataFusionResult<LogicalPlan> {
+    let plan = context.state().statement_to_plan(statement).await?;
+    let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reading.verify_plan(&plan)?;
+    if let Some(tables) = context.state().config().get_extension::<Tables>() {
+        tables.needs_full.store(asks_for_rows(&plan)?, Ordering::Relaxed);
+    }
+    Ok(plan)
+}
+
+/// `SET flow.…`: the only settings that a query may have.
+pub fn is_own_setting(plan: &LogicalPlan) -> bool {
+    let LogicalPlan::Statement(logical_expr::Statement::SetVariable(set)) = plan else { return false };
+    set.variable.starts_with("flow.")
+}
+
+/// Whether it has functions of what was stored, which only the Full series can answer.
+fn asks_for_rows(plan: &LogicalPlan) -> DataFusionResult<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|expression| {
+                let is_raw = |name: &str| name.starts_with("raw_");
+                found |= matches!(expression, Expr::AggregateFunction(function) if is_raw(function.func.name()));
+                Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })
+    })?;
+    Ok(found)
 }
 
 /// Runs a plan on the threads of queries. The stream ends with the first error, or when a budget is used up.

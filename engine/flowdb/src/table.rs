@@ -17,7 +17,9 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use flow_sql::FlowSettings;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What all tables of a session share.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub struct Tables {
     pub fast_from_ms: i64,
     pub now_ms: i64,
     /// The query wants rows as they came: only the Full series has them.
-    pub needs_full: bool,
+    pub needs_full: AtomicBool,
 }
 
 /// The schema that flow tables are in.
@@ -126,7 +128,9 @@ impl TableProvider for FlowTable {
                 None => {}
             }
         }
-        let series = self.series(span, is_fast);
+        let is_normalised = FlowSettings::of(state.config_options()).normalise;
+        let needs_full = !is_normalised || self.tables.needs_full.load(Ordering::Relaxed);
+        let series = self.series(span, is_fast, needs_full);
         let items = if span.is_empty() { Vec::new() } else { self.items(series, span) };
         let all: Vec<usize>;
         let columns = match projection {
@@ -145,11 +149,11 @@ impl TableProvider for FlowTable {
 
 impl FlowTable {
     /// The series that a query is answered from: what it asks for, or by how long its span is.
-    fn series(&self, span: Span, is_fast: Option<bool>) -> Series {
+    fn series(&self, span: Span, is_fast: Option<bool>, needs_full: bool) -> Series {
         let series = match is_fast {
             Some(true) => Series::Fast,
             Some(false) => Series::Full,
-            None if self.tables.needs_full => Series::Full,
+            None if needs_full => Series::Full,
             None => {
                 let known = self.known_span();
                 let Span { from_ms, until_ms } = span.intersect(known);
