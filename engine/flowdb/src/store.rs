@@ -9,10 +9,12 @@
 //! A query takes a snapshot of all three under one lock, so it sees every row once. Rows are in the log until the commit
 //! that has them; up to where the log may forget is what [`Store::releasable`] says.
 
+mod check;
 mod compact;
 mod parts;
 mod seal;
 
+pub use check::{Checked, DamagedPart};
 pub use parts::Part;
 pub use seal::{Due, Sealed};
 

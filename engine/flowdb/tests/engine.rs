@@ -160,6 +160,12 @@ async fn a_slice_that_is_damaged_is_left_out_and_told_of() {
     let (rows, report) = ask(&engine, "SELECT count(*) FROM big_backbone_router").await;
     assert_eq!(rows, ["2"], "once it is known nothing is answered from it");
     assert_eq!(report.quarantined, 1);
+    let checked = engine.store().check().await;
+    assert_eq!((checked.parts, checked.rows, checked.damaged.len()), (6, 5, 1), "{checked:?}");
+    engine.store().set_aside(&checked.damaged).await.expect("files can be moved");
+    let (rows, report) = ask(&engine, "SELECT count(*) FROM big_backbone_router").await;
+    assert_eq!((rows, report.quarantined), (vec!["2".to_owned()], 0));
+    assert!(!file.exists() && directory.path().join("quarantine").is_dir());
 }
 
 #[tokio::test(flavor = "multi_thread")]
