@@ -3,7 +3,7 @@
 //! The objects land in `TARGET/ebpf/`, where the build scripts of `sensor-user` and `traffic` take them from.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -55,6 +55,21 @@ pub fn build(profile: Profile) -> anyhow::Result<()> {
         cargo.arg("--release");
     }
     shell::step(&mut cargo)
+}
+
+/// The profile of the engine as it is shown and measured.
+const ENGINE_PROFILE: &str = "engine";
+
+/// Builds `flowdb` with optimisation.
+pub fn build_engine() -> anyhow::Result<()> {
+    let mut cargo = shell::cargo()?;
+    cargo.args(["build", "--package", "flowdb", "--profile", ENGINE_PROFILE]);
+    shell::step(&mut cargo)
+}
+
+/// Where that puts it.
+pub fn engine_program() -> anyhow::Result<PathBuf> {
+    Ok(shell::target_folder()?.join(ENGINE_PROFILE).join("flowdb"))
 }
 
 /// Builds the eBPF programs only: all that the tests need before cargo takes over.

@@ -181,6 +181,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// All of them.
+    pub fn records(&self) -> u64 {
+        self.conversations.iter().map(|seen| seen.records).sum::<u64>() + self.others.records
+    }
+
     pub fn add(&mut self, record: &Record) {
         let index = EXPECTED.iter().position(|conversation| conversation.holds(record));
         let seen = index.map_or(&mut self.others, |index| &mut self.conversations[index]);

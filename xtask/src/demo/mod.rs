@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!   client namespace           server namespace                     sensor namespace
-//!   curl wrk dig        veth   nginx dnsmasq           veth
-//!   iperf3 ping   up0 ──────── down0 ══ mirror ══ tap0 ──────── sensor0   sensor run (XDP)
+//!   curl wrk dig        veth   nginx dnsmasq           veth                            HTTP
+//!   iperf3 ping   up0 ──────── down0 ══ mirror ══ tap0 ──────── sensor0   sensor run ──────── flowdb serve
 //! ```
 //!
 //! The mirror port counts each conversation in the kernel (tc), its far end counts frames (the device). Both
-//! are independent of the sensor, and what it reports is compared with them to the packet.
+//! are independent of the sensor, and what it reports is compared with them to the packet. The sensor sends its
+//! records through its spool to the engine, which has to have every one of them, and is asked a few things.
 
 mod conversations;
+mod engine;
 mod network;
 mod report;
 mod sensor;
@@ -27,6 +29,7 @@ use netns::{Mirror, device_counters};
 
 use crate::{compile, interrupt, run, setup, shell};
 use conversations::EXPECTED;
+use engine::Engine;
 use network::{Network, SENSOR_DEVICE, SERVER_DEVICE, TAP_DEVICE};
 use report::{Narration, Report};
 use sensor::{Sensor, Source};
@@ -58,6 +61,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     if !options.built {
         setup::ensure_if_missing()?;
         compile::build(compile::Profile::Release)?;
+        compile::build_engine()?;
     }
     if !netns::is_root() {
         return start_as_root(options);
@@ -99,7 +103,8 @@ fn show(options: &Options, narration: Narration) -> anyhow::Result<Report> {
     let folder = work_folder()?;
     let network = Network::create()?;
     narration.say(&network);
-    let mut sensor = Sensor::start(&network, &folder, options.source, narration)?;
+    let engine = Engine::start(&network.sensor, &folder)?;
+    let mut sensor = Sensor::start(&network, &folder, options.source, &engine.export(&folder), narration)?;
     let servers = traffic::Servers::start(&network, &folder)?;
     narration.say(format_args!(
         "sensor: {SENSOR_DEVICE} in {}, ready after {:.1} s; kflow files in {}",
@@ -129,6 +134,8 @@ fn show(options: &Options, narration: Narration) -> anyhow::Result<Report> {
     let after = device_counters(&network.sensor, SENSOR_DEVICE)?;
     let kflow_folder = sensor.kflow_folder().to_path_buf();
     let (tally, summary) = sensor.stop()?;
+    engine.ask(tally.records(), narration)?;
+    engine.stop()?;
     Ok(Report::new(report::Facts {
         mirrored,
         received: after.received_packets - before.received_packets,

@@ -1,7 +1,8 @@
 //! The sensor as the demo runs it: started, watched, stopped, and its summary read.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread::{self, JoinHandle, sleep};
@@ -54,16 +55,20 @@ pub struct Sensor<'a> {
 }
 
 impl<'a> Sensor<'a> {
-    /// Starts the sensor and waits until it listens.
+    /// Starts the sensor and waits until it listens. The config file has where it sends to.
     pub fn start(
         network: &'a Network,
         folder: &Path,
         source: Source,
+        export: &str,
         narration: Narration,
     ) -> anyhow::Result<Sensor<'a>> {
         let [kflow_folder, summary_file, log_file] =
             ["kflow", "summary.json", "sensor.log"].map(|name| folder.join(name));
         fs::create_dir(&kflow_folder).with_context(|| format!("create {}", kflow_folder.display()))?;
+        let [config_file, token_file] = ["sensor.toml", "token"].map(|name| folder.join(name));
+        write_private(&token_file, "demo\n")?;
+        write_private(&config_file, export)?;
         let log = File::create(&log_file).with_context(|| format!("create {}", log_file.display()))?;
 
         let mut command = network.sensor.command(shell::built("sensor")?);
@@ -80,6 +85,8 @@ impl<'a> Sensor<'a> {
                 METRICS_ADDRESS,
             ])
             .args(["--idle-timeout-s", ACTIVE_TIMEOUT_S, "--active-timeout-s", ACTIVE_TIMEOUT_S])
+            .arg("--config")
+            .arg(&config_file)
             .arg("--kflow")
             .arg(&kflow_folder)
             .arg("--summary")
@@ -152,6 +159,14 @@ impl<'a> Sensor<'a> {
         let end = &lines[lines.len().saturating_sub(LOG_LINES)..];
         format!("see {}, which ends:\n{}", self.log_file.display(), end.join("\n"))
     }
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(content.as_bytes()))
+        .with_context(|| format!("write {}", path.display()))
 }
 
 /// Reads the sensor's JSON lines to their end, showing some of them.
