@@ -98,7 +98,7 @@ impl Counts {
     fn add_keyword(&mut self, keyword: Keyword) {
         match keyword {
             Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT | Keyword::MINUS => {
-                self.set_operations += 1
+                self.set_operations += 1;
             }
             Keyword::JOIN | Keyword::APPLY | Keyword::LATERAL | Keyword::UNNEST => self.joins += 1,
             Keyword::EXPLAIN | Keyword::DESCRIBE | Keyword::DESC | Keyword::PREPARE => {

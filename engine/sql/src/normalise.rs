@@ -117,18 +117,17 @@ impl Scope<'_> {
         }
         match (func.name(), args) {
             ("avg", [value]) if is_counter(value) => self.resolve_weighted(Kind::Mean, true, func, args),
-            ("count", [Expr::Literal(one, _)]) if !one.is_null() && are_rows(self.input) => self.rows(),
+            ("count", [Expr::Literal(one, _)]) if !one.is_null() && are_rows(self.input) => Ok(self.rows()),
             _ => Ok(None),
         }
     }
 
     /// Rows, each as many as its rate says; None if there is no rate, or there are several.
-    fn rows(&self) -> Result<Resolved> {
-        let rate = match self.all(SAMPLE_RATE).as_slice() {
-            [rate] if self.is_of_rows(rate) => rate.clone(),
-            _ => return Ok(None),
-        };
-        Ok(Some((self.weighted(Kind::Rows, true), vec![rate])))
+    fn rows(&self) -> Resolved {
+        match self.all(SAMPLE_RATE).as_slice() {
+            [rate] if self.is_of_rows(rate) => Some((self.weighted(Kind::Rows, true), vec![rate.clone()])),
+            _ => None,
+        }
     }
 
     fn resolve_weighted(

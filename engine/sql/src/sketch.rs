@@ -71,7 +71,7 @@ pub(crate) fn hashes_of_rows(array: &ArrayRef, out: &mut Vec<u64>) -> Result<()>
         }
         DataType::Utf8 => bytes(array.as_string::<i32>().iter().map(|text| text.map(str::as_bytes)), out),
         DataType::LargeUtf8 => {
-            bytes(array.as_string::<i64>().iter().map(|text| text.map(str::as_bytes)), out)
+            bytes(array.as_string::<i64>().iter().map(|text| text.map(str::as_bytes)), out);
         }
         DataType::Utf8View => bytes(array.as_string_view().iter().map(|text| text.map(str::as_bytes)), out),
         DataType::Binary => bytes(array.as_binary::<i32>().iter(), out),

@@ -107,7 +107,7 @@ async fn window_functions_are_normalised() {
          FROM big_backbone_router ORDER BY protocol",
     )
     .await;
-    let groups = ask("SELECT protocol, f_sum(in_bytes), f_sum(in_bytes), f_count(), f_count()
+    let groups = ask("SELECT protocol, f_sum(in_bytes), sum(in_bytes), f_count(*), f_count()
          FROM big_backbone_router GROUP BY protocol ORDER BY protocol")
     .await;
     assert_eq!(windows, groups);
@@ -166,4 +166,36 @@ async fn grouping_sets_and_distinct_on_work_beside_normalisation() {
     assert_eq!(sets.len(), 4);
     let whole = ask("SELECT f_sum(in_bytes) FROM big_backbone_router").await;
     assert_eq!(sets[3], format!("NULL | {}", whole[0]));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_with_the_reason() {
+    for (sql, reason) in [
+        ("SELECT f_sum(kflow_http_host) FROM big_backbone_router", "f_sum takes a number, not Utf8View"),
+        ("SELECT f_sum(in_bytes, 1, 2) FROM big_backbone_router", "f_sum takes 1 to 2 arguments, not 3"),
+        ("SELECT f_count(DISTINCT protocol) FROM big_backbone_router", "f_count takes no DISTINCT"),
+        ("SELECT f_max() FROM big_backbone_router", "f_max takes one argument, not 0"),
+        ("SELECT hll_merge(in_bytes) FROM big_backbone_router", "hll_merge takes sketches"),
+        ("SELECT protocol_name('tcp')", "protocol_name takes a whole number, not Utf8"),
+        ("SELECT host(in_bytes) FROM big_backbone_router", "host takes an address as argument 1, not Int64"),
+        (
+            "SELECT 1 FROM big_backbone_router WHERE in_network(inet_src_addr, '10.0.0.0/33')",
+            "'10.0.0.0/33' is no network",
+        ),
+        ("SELECT 1 FROM big_backbone_router WHERE inet_src_addr << 'x'", "'x' is no network"),
+        ("SELECT 1 FROM big_backbone_router WHERE inet_src_addr IN ('x')", "'x' is no address"),
+    ] {
+        let error = refused(sql).await;
+        assert!(error.contains(reason), "{sql}\n{error}");
+    }
+}
+
+#[tokio::test]
+async fn alias_decides_within_an_explained_query_too() {
+    let explained =
+        ask("EXPLAIN SELECT sum(protocol) AS f_count_protocol FROM big_backbone_router").await.join("\n");
+    assert!(
+        explained.contains("f_count(big_backbone_router.protocol, big_backbone_router.sample_rate)"),
+        "{explained}"
+    );
 }

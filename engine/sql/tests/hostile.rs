@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::ask;
+use common::{ask, refused};
 use flow_sql::{Error, Position, limits, prepare};
 
 /// Each on a stack as small as a worker's, in a time that a test can wait for.
@@ -119,7 +119,7 @@ fn error_says_where() {
     let Err(Error::Syntax { message, at }) = prepare("SELECT 1\nFROM t GROUP 1") else {
         panic!("that is no SQL")
     };
-    assert_eq!(at, Some(Position { line: 2, column: 14 }), "{message}");
+    assert_eq!(at, Some(Position { line: 2, column: 8 }), "{message}");
     let Err(Error::Syntax { at, .. }) = prepare("SELECT\n 'abc") else { panic!("that is no SQL") };
     assert_eq!(at, Some(Position { line: 2, column: 2 }));
     let deep = format!("SELECT\n{}", "(".repeat(100));
@@ -137,6 +137,17 @@ async fn query_as_large_as_is_allowed_is_answered() {
         terms.join(" OR ")
     );
     assert_eq!(ask(&sql).await, ["2"]);
+}
+
+#[tokio::test]
+async fn list_of_networks_is_bounded_and_no_deep_tree() {
+    let list = |networks: usize| {
+        let list: Vec<String> =
+            (0..networks).map(|number| format!("'10.{}.{}.0/24'", number / 256, number % 256)).collect();
+        format!("SELECT raw_count() FROM big_backbone_router WHERE inet_src_addr IN ({})", list.join(","))
+    };
+    assert!(refused(&list(20_000)).await.contains("1000 are the most"));
+    assert_eq!(ask(&list(1000)).await, ["7"]);
 }
 
 #[test]

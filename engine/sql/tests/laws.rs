@@ -83,12 +83,12 @@ fn merged(aggregate: &AggregateFunctionExpr, parts: &[&[Row]], arguments: usize)
     for part in parts {
         let mut accumulator = aggregate.create_accumulator().expect("an accumulator");
         accumulator.update_batch(&columns(part)[..arguments]).expect("rows");
-        merge(whole.as_mut(), accumulator.state().expect("a state"));
+        merge(whole.as_mut(), &accumulator.state().expect("a state"));
     }
     whole.evaluate().expect("a result")
 }
 
-fn merge(into: &mut dyn Accumulator, state: Vec<ScalarValue>) {
+fn merge(into: &mut dyn Accumulator, state: &[ScalarValue]) {
     let states: Vec<ArrayRef> = state.iter().map(|value| value.to_array().expect("an array")).collect();
     into.merge_batch(&states).expect("a state merges");
 }

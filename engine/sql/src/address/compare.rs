@@ -136,7 +136,7 @@ pub(crate) fn in_list(list: &InList, schema: &DFSchema) -> Result<Option<Expr>> 
             },
             (None, Some(same)) if same == form => items.push(item.clone()),
             (None, _) if item.get_type(schema).is_ok_and(|data_type| data_type.is_null()) => {
-                items.push(item.clone())
+                items.push(item.clone());
             }
             (None, _) => match comparison(&list.expr, Operator::Eq, item, schema)? {
                 Some(equal) => others.push(equal),
@@ -149,11 +149,33 @@ pub(crate) fn in_list(list: &InList, schema: &DFSchema) -> Result<Option<Expr>> 
         found.push(list.expr.as_ref().clone().in_list(items, false));
     }
     found.extend(others);
-    let any = match found.into_iter().reduce(Expr::or) {
+    if found.len() > NETWORKS_MAX {
+        return plan_err!("{} networks in a list: {NETWORKS_MAX} are the most", found.len());
+    }
+    let any = match any_of(found) {
         Some(any) => any,
         None => constant(&list.expr, false)?,
     };
     Ok(Some(if list.negated { not(any) } else { any }))
+}
+
+/// Networks in the list of an `IN`, each of which is two comparisons.
+const NETWORKS_MAX: usize = 1000;
+
+/// As a tree that is no deeper than it must be.
+fn any_of(mut tests: Vec<Expr>) -> Option<Expr> {
+    while tests.len() > 1 {
+        let mut pairs = tests.into_iter();
+        let mut halved = Vec::new();
+        while let Some(test) = pairs.next() {
+            halved.push(match pairs.next() {
+                Some(other) => test.or(other),
+                None => test,
+            });
+        }
+        tests = halved;
+    }
+    tests.pop()
 }
 
 /// Whether a network contains an address, or another network, as one of PostgreSQL's operators asks.
@@ -169,6 +191,18 @@ pub(crate) enum Containment {
     ContainsOrEqual,
     /// `&&`: one contains the other.
     Overlaps,
+}
+
+impl Containment {
+    fn symbol(self) -> &'static str {
+        match self {
+            Containment::Within => "<<",
+            Containment::WithinOrEqual => "<<=",
+            Containment::Contains => ">>",
+            Containment::ContainsOrEqual => ">>=",
+            Containment::Overlaps => "&&",
+        }
+    }
 }
 
 /// None if neither side is an address or a text that is one.
@@ -189,7 +223,7 @@ pub(crate) fn containment(
         Overlaps => (right, left, false),
     };
     if let (Some(inner), Some(outer)) = (text_of(inner), text_of(outer)) {
-        let name = format!("'{inner}' {op:?} '{outer}'");
+        let name = format!("{left} {} {right}", op.symbol());
         return Ok(networks(inner, op, outer).map(|found| lit(found).alias(name)));
     }
     let Some(form) = form_of(inner, schema) else {

@@ -173,9 +173,10 @@ impl ScalarUDFImpl for AddressFunction {
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        let (address, network) = match (self.kind, args.as_slice()) {
-            (InNetwork, [address, network]) | (CidrContains, [network, address]) => (address, network),
-            _ => return Ok(ExprSimplifyResult::Original(args)),
+        let ((InNetwork, [address, network]) | (CidrContains, [network, address])) =
+            (self.kind, args.as_slice())
+        else {
+            return Ok(ExprSimplifyResult::Original(args));
         };
         let (Expr::Column(_), Some(text)) = (address, text_of(network)) else {
             return Ok(ExprSimplifyResult::Original(args));

@@ -76,7 +76,8 @@ mod tests {
 
     fn which(text: &str) -> Vec<&'static str> {
         let address = parse(text).unwrap();
-        let all: [(&'static str, fn(Address) -> bool); 5] = [
+        type Test = fn(Address) -> bool;
+        let all: [(&'static str, Test); 5] = [
             ("private", is_private),
             ("multicast", is_multicast),
             ("loopback", is_loopback),

@@ -197,7 +197,7 @@ struct SketchGroups {
 
 impl SketchGroups {
     fn merge(&mut self, states: &ArrayRef, groups: &[usize], filter: Option<&BooleanArray>) -> Result<()> {
-        let valid = mask(states.nulls().cloned(), filter);
+        let valid = mask(states.nulls(), filter);
         let states = states.as_binary::<i32>();
         for (row, &group) in groups.iter().enumerate() {
             if valid.as_ref().is_some_and(|valid| valid.is_null(row)) {
@@ -225,7 +225,7 @@ impl GroupsAccumulator for SketchGroups {
         }
         self.hashes.clear();
         hashes_of_rows(&columns[0], &mut self.hashes)?;
-        let Some(valid) = mask(columns[0].logical_nulls(), filter) else {
+        let Some(valid) = mask(columns[0].logical_nulls().as_ref(), filter) else {
             self.sketches.add_hashes(groups, &self.hashes);
             return Ok(());
         };
@@ -259,7 +259,7 @@ impl GroupsAccumulator for SketchGroups {
     }
 
     fn convert_to_state(&self, columns: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let valid = mask(columns[0].logical_nulls(), filter);
+        let valid = mask(columns[0].logical_nulls().as_ref(), filter);
         let is_valid = |row| valid.as_ref().is_none_or(|valid| valid.is_valid(row));
         let mut states = BinaryBuilder::new();
         if self.what == What::Merge {

@@ -64,7 +64,7 @@ impl<'a> Rows<'a> {
     ) -> Result<Rows<'a>> {
         let rates = rates.map(rates_of).transpose()?;
         let len = first.len();
-        Ok(Rows { values, rates, valid: mask(first.logical_nulls(), filter), len })
+        Ok(Rows { values, rates, valid: mask(first.logical_nulls().as_ref(), filter), len })
     }
 
     /// The number of rows that count.
@@ -125,12 +125,12 @@ fn rates_of(column: &ArrayRef) -> Result<Cow<'_, [i64]>> {
 }
 
 /// Which rows count: neither null nor filtered out.
-pub(crate) fn mask(nulls: Option<NullBuffer>, filter: Option<&BooleanArray>) -> Option<NullBuffer> {
+pub(crate) fn mask(nulls: Option<&NullBuffer>, filter: Option<&BooleanArray>) -> Option<NullBuffer> {
     let kept = filter.map(|filter| match filter.nulls() {
         None => NullBuffer::new(filter.values().clone()),
         Some(nulls) => NullBuffer::new(filter.values() & nulls.inner()),
     });
-    NullBuffer::union(nulls.as_ref(), kept.as_ref()).filter(|valid| valid.null_count() > 0)
+    NullBuffer::union(nulls, kept.as_ref()).filter(|valid| valid.null_count() > 0)
 }
 
 /// Rows that are summed before it is looked whether 64 bits are enough.

@@ -120,7 +120,7 @@ impl AggregateUDFImpl for Weighted {
         let field = |part: &str, data_type: DataType| {
             Arc::new(Field::new(format_state_name(args.name, part), data_type, true))
         };
-        if is_float(self.kind, &args.input_fields) {
+        if is_float(self.kind, args.input_fields) {
             return Ok(vec![field("sum", DataType::Float64), field("weight", DataType::Float64)]);
         }
         let mut fields = vec![field("hundredths", DataType::Decimal128(38, 0))];

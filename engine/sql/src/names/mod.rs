@@ -28,8 +28,8 @@ pub struct Names {
 pub fn tcp_flags(flags: u8) -> impl fmt::Display {
     const LETTERS: [char; 8] = ['F', 'S', 'R', 'P', 'A', 'U', 'E', 'C'];
     fmt::from_fn(move |formatter| {
-        let set = LETTERS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1);
-        set.map(|(_, &letter)| fmt::Write::write_char(formatter, letter)).collect()
+        let mut set = LETTERS.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1);
+        set.try_for_each(|(_, &letter)| fmt::Write::write_char(formatter, letter))
     })
 }
 

@@ -16,7 +16,6 @@ SELECT sum(in_bytes) AS f_sum_in_bytes FROM big_backbone_router;
 SET flow.normalise = true;
 SELECT sum(in_bytes), count(*) FROM big_backbone_router;
 SELECT f_sum(DISTINCT in_bytes) FROM big_backbone_router;
-SELECT f_sum(kflow_http_host) FROM big_backbone_router;
-SELECT f_percentile(b, 95), f_percentile(b, 50) FROM
+SELECT f_percentile(b, 100), f_percentile(b, 50) FROM
   (SELECT l4_dst_port, f_sum(in_bytes) AS b FROM big_backbone_router GROUP BY l4_dst_port);
 SELECT f_percentile(in_bytes, 101) FROM big_backbone_router;
