@@ -17,13 +17,13 @@ use datafusion::common::Result as DataFusionResult;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::{self, Expr, LogicalPlan};
-use datafusion::sql::parser::Statement;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::logical_expr::{self, Expr, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,12 +35,7 @@ const HOUR_MS: i64 = 3_600_000;
 const BATCHES_AHEAD: usize = 4;
 
 /// A session with all tables and functions.
-pub fn session(
-    engine: &Engine,
-    report: &Arc<Report>,
-    options: &QueryOptions,
-    needs_full: bool,
-) -> SessionContext {
+pub fn session(engine: &Engine, report: &Arc<Report>, options: &QueryOptions) -> SessionContext {
     let (store, devices, cache, memory) = engine.parts();
     let config = engine.config();
     let tables = Tables {
@@ -107,7 +102,9 @@ pub async fn plan_last(
     for statement in statements {
         let plan = context.state().statement_to_plan(statement).await?;
         if !is_own_setting(&plan) {
-            return Err(DataFusionError::Plan("a query is one statement, behind settings of flow SQL".to_owned()));
+            return Err(DataFusionError::Plan(
+                "a query is one statement, behind settings of flow SQL".to_owned(),
+            ));
         }
         context.execute_logical_plan(plan).await?;
     }
@@ -139,7 +136,8 @@ fn asks_for_rows(plan: &LogicalPlan) -> DataFusionResult<bool> {
         node.apply_expressions(|expression| {
             expression.apply(|expression| {
                 let is_raw = |name: &str| name.starts_with("raw_");
-                found |= matches!(expression, Expr::AggregateFunction(function) if is_raw(function.func.name()));
+                found |=
+                    matches!(expression, Expr::AggregateFunction(function) if is_raw(function.func.name()));
                 Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
             })
         })

@@ -63,7 +63,11 @@ impl<'a> Engine<'a> {
                 bail!("the engine ended early ({status}): see {}", engine.log.display());
             }
             if started.elapsed() > START_LIMIT || interrupt::caught() {
-                bail!("the engine does not answer after {:.0?}: see {}", started.elapsed(), engine.log.display());
+                bail!(
+                    "the engine does not answer after {:.0?}: see {}",
+                    started.elapsed(),
+                    engine.log.display()
+                );
             }
             sleep(Duration::from_millis(50));
         }

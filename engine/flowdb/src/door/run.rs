@@ -240,6 +240,7 @@ pub fn of_stream(error: &DataFusionError) -> Error {
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
             Some(Error::Budget(what)) => Error::Budget(what.clone()),
             Some(Error::Busy(what)) => Error::Busy(what.clone()),
+            Some(Error::Query(what)) => Error::Query(what.clone()),
             Some(other) => Error::Store(other.to_string()),
             None => Error::Query(root.strip_backtrace()),
         },

@@ -45,7 +45,7 @@ impl Drop for Scratch {
 pub struct Server {
     pub doors: Doors,
     pub engine: Engine,
-    pub scratch: Scratch,
+    _scratch: Scratch,
 }
 
 pub const INGEST: &str = "token-of-ingest";
@@ -71,7 +71,7 @@ impl Server {
         let scratch = Scratch::new();
         let engine = Engine::open(Config::new(scratch.0.join("data"))).await.unwrap();
         let doors = Doors::open(engine.clone(), settings).await.unwrap();
-        Server { doors, engine, scratch }
+        Server { doors, engine, _scratch: scratch }
     }
 
     pub fn http(&self) -> SocketAddr {

@@ -6,6 +6,7 @@
 use crate::columns::TYPE_KEY;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::ParamValues;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::scalar::ScalarValue;
@@ -88,9 +89,29 @@ fn numeral(text: &str) -> ast::Expr {
 /// The types of the parameters as far as the plan tells, in their order. Addresses are text.
 pub fn types(plan: &LogicalPlan, count: usize) -> Vec<Option<DataType>> {
     let fields = plan.get_parameter_fields().unwrap_or_default();
-    (1..=count)
-        .map(|number| fields.get(&format!("${number}")).cloned().flatten().map(|field| type_of(&field)))
-        .collect()
+    let limits = limits(plan);
+    let of = |number: usize| {
+        let name = format!("${number}");
+        let known = fields.get(&name).cloned().flatten().map(|field| type_of(&field));
+        known.or_else(|| limits.contains(&name).then_some(DataType::Int64))
+    };
+    (1..=count).map(of).collect()
+}
+
+/// Parameters that say how many rows there shall be.
+fn limits(plan: &LogicalPlan) -> Vec<String> {
+    let mut names = Vec::new();
+    let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            for expression in [&limit.skip, &limit.fetch].into_iter().flatten() {
+                if let Expr::Placeholder(placeholder) = &**expression {
+                    names.push(placeholder.id.clone());
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    visited.map_or_else(|_| Vec::new(), |_| names)
 }
 
 fn type_of(field: &Field) -> DataType {

@@ -15,6 +15,7 @@ pub fn error(code: &str, what: &str) -> PgWireError {
 /// An error of the engine.
 pub fn of_engine(problem: &Error) -> PgWireError {
     let code = match problem {
+        Error::Query(what) if what.contains("ivide by zero") => "22012",
         Error::Query(_) => "42601",
         Error::Budget(what) if what.contains("rows") => "54000",
         Error::Budget(what) if what.contains(" ms") => "57014",
@@ -33,7 +34,8 @@ pub fn of_datafusion(problem: &DataFusionError) -> PgWireError {
     let root = problem.find_root();
     if matches!(root, DataFusionError::External(_) | DataFusionError::ResourcesExhausted(_)) {
         let own = of_stream(root);
-        if !matches!(own, Error::Query(_)) {
+        let is_own = matches!(root, DataFusionError::External(inner) if inner.is::<Error>());
+        if is_own || !matches!(own, Error::Query(_)) {
             return of_engine(&own);
         }
     }

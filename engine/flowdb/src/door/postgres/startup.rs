@@ -106,20 +106,21 @@ impl StartupHandler for Startup {
 /// The connections whose statements may be ended from another one, by the number and the key that each was given.
 #[derive(Debug, Default)]
 pub struct Cancels {
-    connections: Mutex<HashMap<(i32, SecretKey), watch::Sender<u64>>>,
+    connections: Mutex<HashMap<(i32, Vec<u8>), watch::Sender<u64>>>,
 }
 
 /// A connection's entry. Each change of its number ends what runs.
 pub struct Cancellable {
     cancels: Arc<Cancels>,
-    key: (i32, SecretKey),
+    key: (i32, Vec<u8>),
     pub requests: watch::Receiver<u64>,
 }
 
 const HELD: &str = "nothing panics while it is held";
 
 impl Cancels {
-    pub fn register(self: &Arc<Cancels>, key: (i32, SecretKey)) -> Cancellable {
+    pub fn register(self: &Arc<Cancels>, (number, secret): (i32, SecretKey)) -> Cancellable {
+        let key = (number, bytes_of(&secret));
         let (sender, requests) = watch::channel(0);
         self.connections.lock().expect(HELD).insert(key.clone(), sender);
         Cancellable { cancels: Arc::clone(self), key, requests }
@@ -132,11 +133,19 @@ impl Drop for Cancellable {
     }
 }
 
+/// The key as it is on the wire: the connection that cancels does not know which version of the protocol gave it out.
+fn bytes_of(secret: &SecretKey) -> Vec<u8> {
+    match secret {
+        SecretKey::I32(number) => number.to_be_bytes().to_vec(),
+        SecretKey::Bytes(bytes) => bytes.to_vec(),
+    }
+}
+
 #[async_trait]
 impl CancelHandler for Cancels {
     async fn on_cancel_request(&self, request: CancelRequest) {
         let connections = self.connections.lock().expect(HELD);
-        if let Some(sender) = connections.get(&(request.pid, request.secret_key)) {
+        if let Some(sender) = connections.get(&(request.pid, bytes_of(&request.secret_key))) {
             sender.send_modify(|number| *number += 1);
         }
     }
