@@ -84,12 +84,15 @@ struct Disk {
     clock: u64,
 }
 
+/// Where entries are in a file, and the length of each behind its head.
+type Places = HashMap<PartId, (u64, u32)>;
+
 #[derive(Debug, Default)]
 struct CacheFile {
     bytes: u64,
     used: u64,
     /// Where entries are, once that was looked up.
-    entries: Option<HashMap<PartId, (u64, u32)>>,
+    entries: Option<Places>,
 }
 
 #[derive(Debug)]
@@ -357,7 +360,7 @@ fn encode(part: PartId, partial: &[RecordBatch]) -> Result<Vec<u8>, datafusion::
 }
 
 /// Where the entries of a file are, and where the last one ends.
-fn index(path: &Path) -> io::Result<(HashMap<PartId, (u64, u32)>, u64)> {
+fn index(path: &Path) -> io::Result<(Places, u64)> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut entries = HashMap::new();

@@ -90,6 +90,11 @@ impl Files {
         read.map_err(|error| store("read", name, &error))
     }
 
+    pub async fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, Error> {
+        let read = self.store.get_range(&Path::from(name), range).await;
+        read.map_err(|error| store("read", name, &error))
+    }
+
     /// Bytes of a file; `None` if there is none.
     pub async fn length(&self, name: &str) -> Result<Option<u64>, Error> {
         match self.store.head(&Path::from(name)).await {

@@ -129,7 +129,7 @@ impl Opened {
     pub fn replay(mut self, store: Arc<Store>) -> Result<(Log, Replayed), Error> {
         let mut replayed = Replayed { lost_batches: self.lost_batches, ..Replayed::default() };
         let mut decoder = Decoder::new();
-        while let Some(batch) = self.reader.next().map_err(spool)? {
+        while let Some(batch) = self.reader.next().map_err(|error| spool(&error))? {
             let sequence = batch.sequence.0;
             let Some(entry) = decode_entry(&batch.payload, &mut decoder, self.limits.age_max_ms) else {
                 replayed.unreadable += 1;
@@ -372,6 +372,6 @@ fn decode_entry(
     Some((identity, decoded, head.now_ms))
 }
 
-fn spool(error: kflow_spool::Error) -> Error {
+fn spool(error: &kflow_spool::Error) -> Error {
     Error::Store(format!("the log: {error}"))
 }

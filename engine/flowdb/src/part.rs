@@ -251,11 +251,11 @@ pub async fn read_metadata(
     end_checksum: u32,
 ) -> Result<ArrowReaderMetadata, Error> {
     let length = files.length(name).await?.ok_or_else(|| Error::Store(format!("{name} is not there")))?;
-    let mut tail = files.read_ranges(name, &[length.saturating_sub(TAIL_BYTES)..length]).await?.remove(0);
+    let mut tail = files.read_range(name, length.saturating_sub(TAIL_BYTES)..length).await?;
     let needed =
         metadata_bytes(&tail, length).ok_or_else(|| Error::Store(format!("{name} is no Parquet file")))?;
     if needed > tail.len() as u64 {
-        tail = files.read_ranges(name, &[length - needed..length]).await?.remove(0);
+        tail = files.read_range(name, length - needed..length).await?;
     }
     if crc32c::crc32c(&tail[tail.len() - needed as usize..]) != end_checksum {
         return Err(Error::Store(format!("{name}: its end is not what was written")));

@@ -240,7 +240,7 @@ impl Work {
             return Ok(partial);
         }
         if let Some(part) = &whole_part
-            && let Some(batch) = self.from_summary(part).await?
+            && let Some(batch) = self.summarised(part).await?
         {
             self.report.count(SliceUse::Summarised);
             let partial: Partial = Arc::new([batch]);
@@ -263,7 +263,7 @@ impl Work {
         Ok(partial)
     }
 
-    async fn from_summary(&self, part: &Arc<Part>) -> Result<Option<RecordBatch>> {
+    async fn summarised(&self, part: &Arc<Part>) -> Result<Option<RecordBatch>> {
         let Some(from_summary) = &self.template.from_summary else { return Ok(None) };
         if !from_summary.needs_summary() {
             return from_summary.partial(part.entry(), &Summary::empty());

@@ -87,7 +87,7 @@ pub async fn start(engine: &Engine, sql: &str, options: &QueryOptions) -> Result
     let physical = context.execute_logical_plan(plan).await.map_err(refused)?;
     let physical = physical.create_physical_plan().await.map_err(refused)?;
     let schema = physical.schema();
-    let batches = run(engine, &context, physical, options.clone())?;
+    let batches = run(engine, &context, physical, options)?;
     Ok(Answer { schema, batches, report })
 }
 
@@ -150,14 +150,14 @@ pub fn run(
     engine: &Engine,
     context: &SessionContext,
     plan: Arc<dyn ExecutionPlan>,
-    options: QueryOptions,
+    options: &QueryOptions,
 ) -> Result<SendableRecordBatchStream, Error> {
     let schema: SchemaRef = plan.schema();
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let context = context.task_ctx();
-    let timeout = options.timeout;
+    let QueryOptions { timeout, rows_max, .. } = *options;
     let work = async move {
-        let pump = pump(plan, context, &sender, options.rows_max);
+        let pump = pump(plan, context, &sender, rows_max);
         let pumped = match timeout {
             Some(timeout) => tokio::time::timeout(timeout, pump).await.unwrap_or_else(|_| {
                 let ms = timeout.as_millis();

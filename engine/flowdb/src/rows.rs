@@ -350,14 +350,14 @@ impl RowBuilder {
         };
         match (kind, number, value) {
             (Kind::Small, Some(number), _) if i32::try_from(number).is_ok() => {
-                self.small(place, number as i32)
+                self.small(place, number as i32);
             }
             (Kind::Large | Kind::Mac, Some(number), _) => self.large(place, large(number)),
             (Kind::Time, Some(number), _) => self.time(place, large(number / 1_000_000)),
             (Kind::Flag, Some(number), _) => self.flag(place, number != 0),
             (Kind::Text, _, CustomValue::Text(text)) => self.text(place, text),
             (Kind::Inet, _, CustomValue::Address(IpAddr::V4(address))) => {
-                self.inet(place, mapped((*address).into()))
+                self.inet(place, mapped((*address).into()));
             }
             (Kind::Inet, _, CustomValue::Address(IpAddr::V6(address))) => self.inet(place, address.octets()),
             (Kind::Real, _, CustomValue::F32(number)) => self.real(place, f64::from(*number)),

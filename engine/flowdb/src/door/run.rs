@@ -228,7 +228,7 @@ pub async fn execute(
     budget: Budget,
 ) -> Result<SendableRecordBatchStream, DataFusionError> {
     let physical = context.execute_logical_plan(plan).await?.create_physical_plan().await?;
-    let stream = query::run(&house.engine, context, physical, budget.options());
+    let stream = query::run(&house.engine, context, physical, &budget.options());
     stream.map_err(|error| DataFusionError::External(Box::new(error)))
 }
 

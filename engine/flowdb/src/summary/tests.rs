@@ -63,9 +63,9 @@ fn row() -> impl Strategy<Value = Row> {
 fn batch(rows: &[Row]) -> RecordBatch {
     let octets = rows.iter().map(|row| row.ipv6.map(u128::to_be_bytes));
     let ipv6 = FixedSizeBinaryArray::try_from_sparse_iter_with_size(octets, 16).unwrap();
-    let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
-    columns.push(("sample_rate", Arc::new(rows.iter().map(|row| row.rate).collect::<Int64Array>())));
-    columns.push(("protocol", Arc::new(rows.iter().map(|row| row.protocol).collect::<Int32Array>())));
+    let rates: ArrayRef = Arc::new(rows.iter().map(|row| row.rate).collect::<Int64Array>());
+    let protocols: ArrayRef = Arc::new(rows.iter().map(|row| row.protocol).collect::<Int32Array>());
+    let mut columns = vec![("sample_rate", rates), ("protocol", protocols)];
     columns.push(("l4_dst_port", Arc::new(rows.iter().map(|row| row.port).collect::<Int32Array>())));
     columns.push(("src_as", Arc::new(rows.iter().map(|row| row.system).collect::<Int64Array>())));
     columns.push(("ipv4_src_addr", Arc::new(rows.iter().map(|row| row.ipv4).collect::<UInt32Array>())));

@@ -169,7 +169,8 @@ async fn bodies_that_cannot_be_flows_are_refused_with_a_reason() {
     let server = Server::start(settings).await;
     let auth = ("authorization", "Bearer token-of-ingest");
     let path = "/chf?sender_id=1%3Aa%3A1001&sid=0";
-    let cases: [(&str, &[(&str, &str)], usize, StatusCode); 5] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], usize, StatusCode);
+    let cases: [Case<'_>; 5] = [
         (path, &[auth], 1001, StatusCode::PAYLOAD_TOO_LARGE),
         (path, &[auth, ("content-encoding", "br")], 10, StatusCode::UNSUPPORTED_MEDIA_TYPE),
         (path, &[auth, ("x-kflow-batch", "a/b/c")], 10, StatusCode::BAD_REQUEST),

@@ -103,16 +103,19 @@ impl StartupHandler for Startup {
     }
 }
 
+/// The number of a connection, and the secret that it was given.
+type Key = (i32, Vec<u8>);
+
 /// The connections whose statements may be ended from another one, by the number and the key that each was given.
 #[derive(Debug, Default)]
 pub struct Cancels {
-    connections: Mutex<HashMap<(i32, Vec<u8>), watch::Sender<u64>>>,
+    connections: Mutex<HashMap<Key, watch::Sender<u64>>>,
 }
 
 /// A connection's entry. Each change of its number ends what runs.
 pub struct Cancellable {
     cancels: Arc<Cancels>,
-    key: (i32, Vec<u8>),
+    key: Key,
     pub requests: watch::Receiver<u64>,
 }
 
