@@ -79,7 +79,7 @@ impl<'a> Engine<'a> {
         format!(
             "[export.http]\nurls = [\"http://{HTTP_ADDRESS}/chf\"]\nformat = \"kflow\"\nemail = \"demo@example.com\"\n\
              token_file = \"{token}\"\ninterval_ms = 500\n\
-             [export.http.device]\napi_url = \"http://{HTTP_ADDRESS}/api/internal\"\nname = \"{DEVICE}\"\nplan = 1\n\
+             [export.http.device]\napi_url = \"http://{HTTP_ADDRESS}/api/internal\"\nname = \"{DEVICE}\"\nip = \"127.0.0.1\"\nplan = 1\n\
              [export.http.spool]\ndirectory = \"{spool}\"\nbytes_max = 268435456\nsegment_bytes = 16777216\n",
             token = folder.join("token").display(),
             spool = folder.join("spool").display(),
